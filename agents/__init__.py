@@ -1,0 +1,1 @@
+"""Those who play: scripted, closed-form and learned agents of option-arena, one recipe each."""

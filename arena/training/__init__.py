@@ -1,0 +1,1 @@
+"""Self-play training: the only room that knows Ray."""
