@@ -1,0 +1,201 @@
+"""One YAML file is one game: the market, who sits where, how the learning seats train and how they are judged.
+
+`load` reads, checks and freezes a file; whatever is wrong with it comes back at once as a `ScenarioError` whose
+lines read `file:line:column: field: what was found; what is allowed`. `dump` writes the resolved scenario, every
+default included, and loads back to an equal one.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from ruamel.yaml import YAML
+
+from agents.executors import Executor
+from agents.learned import Learned, Snapshot
+from agents.makers import Maker
+from arena.layout import STRICT
+from arena.league import LeagueSettings
+from arena.markets.dealer import DealerMarket
+from arena.mistakes import Document, ScenarioError, did_you_mean, override, read, sentences, show
+
+__all__ = ["EvaluationSettings", "Scenario", "ScenarioError", "TrainingSettings", "dump", "json_schema", "load", "packaged"]
+
+FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
+"""The shipped scenarios, beside the package in the repository as in an installed wheel."""
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class TrainingSettings(BaseModel):
+    """How the learning seats train: proximal policy optimisation of new against old, `games` games an iteration."""
+
+    model_config = STRICT
+
+    iterations: Count = Field(150, description="iterations of one run")
+    games: Count = Field(256, description="games per iteration, whatever the number of workers")
+    block: Count = Field(64, description="games per fixed block; a worker plays whole blocks, so results do not depend on workers")
+    epochs: Count = Field(4, description="passes over an iteration's decisions")
+    minibatch: Count = Field(4096, description="decisions per gradient step")
+    learning_rate: Positive = Field(1e-3, description="Adam step size at the start")
+    schedule: Literal["linear", "constant"] = Field("linear", description="linear: the step size falls to 0 at the last iteration")
+    clip: Positive = Field(0.2, description="clip range of the probability ratio")
+    gradient_clip: Positive = Field(0.5, description="largest gradient norm")
+    value_weight: Positive = Field(0.5, description="weight of the value loss")
+    entropy: float = Field(0.0, ge=0, description="weight of the entropy bonus")
+    discount: float = Field(1.0, gt=0, le=1, description="discount per step; 1 because games are finite")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of generalised advantage estimation")
+    hidden: tuple[Count, ...] = Field((64, 64), min_length=1, description="units of each hidden layer, policy and value alike")
+    activation: Literal["tanh", "relu"] = Field("tanh", description="nonlinearity of the hidden layers")
+    initial_std: Positive = Field(0.5, description="standard deviation of exploration at the start, in action units [-1, 1]")
+    final_std: Positive = Field(0.05, description="lower bound of the learned standard deviation")
+    seed: int = Field(0, ge=0, description="seed of games, networks and exploration")
+    checkpoint_every: Count = Field(10, description="iterations between checkpoints")
+
+    @model_validator(mode="after")
+    def _whole_blocks(self) -> Self:
+        if self.games % self.block:
+            raise ValueError(f"block: found {self.block}; allowed is a divisor of games = {self.games}")
+        return self
+
+
+class EvaluationSettings(BaseModel):
+    """How a profile is judged: tournament, gain of a best response per seat, and final games."""
+
+    model_config = STRICT
+
+    games: Count = Field(4096, description="paired games per estimate")
+    gap_every: int = Field(25, ge=0, description="iterations between Nash-gap estimates; 0: only at the end")
+    responders: Count = Field(3, description="fresh best responders per seat")
+    warm_responders: int = Field(2, ge=0, description="best responders per seat that start from the profile's own weights")
+    responder_iterations: Count = Field(60, description="training iterations of one responder")
+    responder_games: Count = Field(256, description="games per iteration of one responder")
+    confidence: float = Field(0.99, gt=0.5, lt=1, description="confidence of every interval")
+    members: int = Field(10, ge=2, le=10, description="league members per role in the pay-off tensor")
+    tournament_games: Count = Field(512, description="games per cell of the pay-off tensor")
+    seed: int = Field(1_000_003, ge=0, description="seed of evaluation games, apart from training's")
+
+
+Player = Annotated[Maker | Executor | Learned | Snapshot, Field(discriminator="kind")]
+
+
+class Scenario(BaseModel):
+    """A frozen, checked scenario; see `load`."""
+
+    model_config = STRICT
+
+    schema_version: Literal[1] = Field(1, description="version of this file format")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60, description="name of runs and of the registered environment")
+    description: str = Field("", description="what this game is for")
+    market: DealerMarket = Field(description="the rules of trading; `model` names the market")
+    players: dict[str, Player] = Field(default_factory=dict, description="who sits where; a seat left out learns")
+    training: TrainingSettings = TrainingSettings()
+    league: LeagueSettings = LeagueSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    @field_validator("players")
+    @classmethod
+    def _every_seat_has_a_fitting_player(cls, players: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        market = info.data.get("market")
+        if market is None:  # its own mistakes are reported; which seats exist is not known
+            return players
+        roles = {agent: role.name for role in market.roles for agent in role.agents}
+        kinds = {"maker": _kinds(Maker), "executor": _kinds(Executor)}
+        wrong = []
+        for seat, player in players.items():
+            if seat not in roles:
+                wrong.append(f"{seat}: no such seat; allowed are {', '.join(roles)}{did_you_mean(seat, roles)}")
+                continue
+            allowed = [*kinds[roles[seat]], *_kinds(Learned), *_kinds(Snapshot)]
+            if player.kind not in allowed:
+                wrong.append(f"{seat}.kind: found {player.kind!r}, which is not for {roles[seat]}s; allowed are {', '.join(allowed)}")
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        return {seat: players.get(seat, Learned()) for seat in roles}
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of everything that can change a number: all but name and description, in canonical JSON."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"name", "description"}), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _kinds(union: Any) -> list[str]:
+    """The `kind` of every class of a union, or of one class."""
+    union = getattr(union, "__origin__", union)  # strip Annotated
+    classes = getattr(union, "__args__", (union,))
+    return [one.model_fields["kind"].default for one in classes]
+
+
+def load(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Read a scenario from a file, or a shipped one by its name; `overrides` are `dotted.key=value`, checked alike.
+
+    Raises ScenarioError with every mistake of the file.
+    """
+    path = _find(path_or_name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ScenarioError([f"{path}: byte {error.start} is not UTF-8; allowed is UTF-8 text"]) from None
+    except OSError as error:
+        raise ScenarioError([f"{path}: cannot be read ({error.strerror}); allowed is a readable file"]) from None
+    return _check(read(text, str(path)), overrides)
+
+
+def loads(text: str, overrides: Sequence[str] = (), source: str = "<text>") -> Scenario:
+    """The same as `load` for YAML text."""
+    return _check(read(text, source), overrides)
+
+
+def _check(document: Document, overrides: Sequence[str]) -> Scenario:
+    if document.places and not isinstance(document.tree, dict):
+        document.mistakes.append(f"{document.places[()].value}: scenario: found {show(document.tree)}; allowed is a mapping")
+    if not isinstance(document.tree, dict):
+        raise ScenarioError(document.mistakes)
+    for text in overrides:
+        override(document, text)
+    try:
+        scenario = Scenario.model_validate(document.tree)
+    except ValidationError as error:
+        raise ScenarioError([*document.mistakes, *sentences(document, error, Scenario)]) from None
+    if document.mistakes:
+        raise ScenarioError(document.mistakes)
+    return scenario
+
+
+def _find(path_or_name: str | Path) -> Path:
+    path = Path(path_or_name)
+    if path.is_file():
+        return path
+    shipped = packaged()
+    if str(path_or_name) in shipped:
+        return FOLDER / f"{path_or_name}.yaml"
+    if path.is_dir():
+        raise ScenarioError([f"{path}: is a folder; allowed is a YAML file, or one of {', '.join(shipped)}"])
+    hint = did_you_mean(path.stem, shipped)
+    raise ScenarioError([f"{path}: no such file; allowed is a YAML file, or one of {', '.join(shipped)}{hint}"])
+
+
+def packaged() -> list[str]:
+    """Names of the shipped scenarios."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def dump(scenario: Scenario) -> str:
+    """The resolved scenario as YAML, every default included; `loads(dump(s)) == s`."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
+    out = io.StringIO()
+    yaml.dump(scenario.model_dump(mode="json"), out)
+    return out.getvalue()
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of a scenario file, for editors and for checks outside Python."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scenario.model_json_schema()}
