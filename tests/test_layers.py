@@ -13,7 +13,10 @@ LAYERS = [
     {"arena.game"},
     {"arena.rollout", "agents"},
     {"arena.scenario", "arena.mistakes"},
-    {"arena.env", "arena.metrics", "arena.tournament", "arena.league", "arena.nash_gap", "arena.fluid_response"},
+    {
+        *("arena.env", "arena.metrics", "arena.tournament", "arena.league", "arena.nash_gap"),
+        *("arena.fluid_response", "arena.charts"),
+    },
     {"arena.training"},
     {"arena.selfplay", "arena.evaluate", "arena.report", "arena.solve", "arena.reproduce", "arena.curriculum"},
 ]
