@@ -2,6 +2,8 @@
 PYTHON ?= python3
 SCENARIO ?= scenarios/two_mm_one_trader.yaml
 PYTEST_ARGS ?= -n 2 --dist loadgroup
+# `make lock` renews everything but torch, whose newest release may exist as a multi-gigabyte GPU build only.
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
 # What an active environment or a pip configuration for other purposes would leak into ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONSTARTUP CONDA_PREFIX PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
@@ -17,7 +19,7 @@ help:
 	@echo 'make test         install, then run the tests               (PYTEST_ARGS=... picks some)'
 	@echo 'make lint         ruff          make types        mypy'
 	@echo 'make wheel-check  build the wheel, install it in an empty environment, find a packaged scenario with it'
-	@echo 'make lock         renew constraints.txt from a throw-away environment'
+	@echo 'make lock         renew constraints.txt from a throw-away environment  (TORCH=... moves torch)'
 	@echo 'make clean        remove .venv, builds and caches (runs/ stays)'
 
 selfplay: .venv/.run
@@ -45,7 +47,7 @@ wheel-check: .venv/.dev
 lock:
 	@set -eu; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
 	$(PYTHON) -m venv "$$work/env"; \
-	"$$work/env/bin/python" -m pip install --quiet --editable '.[dashboard,dev,sb3]'; \
+	"$$work/env/bin/python" -m pip install --quiet --editable '.[dashboard,dev,sb3]' 'torch==$(TORCH)'; \
 	"$$work/env/bin/python" -m pip check; \
 	{ sed -n '/^#/p' constraints.txt; \
 	  "$$work/env/bin/python" -m pip freeze --exclude-editable \
