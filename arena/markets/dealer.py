@@ -1,0 +1,381 @@
+"""The option dealer market: makers quote a chain, executors and noise traders trade against the quotes.
+
+This file holds the parameters, what they must satisfy and the names of all columns; `dealer_kernel` holds the rules.
+
+One step, for every game at once: the makers' quotes and the executors' rates are read; noise orders arrive and are
+filled (Poisson counts or fluid amounts); executors' orders are routed among the same quotes; deltas are hedged; spot,
+volatility, shocks and the noise factor move; positions are marked and rewards are paid.
+"""
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field, model_validator
+
+from arena.layout import STRICT, Layout
+from arena.markets.fills import FlowRule, SoftBest
+from arena.markets.market import Clock, Observe, Role
+from arena.markets.underlying import NonNegative, Positive, Profile, Underlying
+
+Side = tuple[NonNegative, NonNegative]
+LARGEST_MEAN = 500.0
+"""Largest expected number of orders per step, side and product that Poisson flow accepts."""
+
+
+class Start(BaseModel):
+    """A number drawn anew for each game and seat: uniform on mean -+ spread (whole lots in Poisson flow)."""
+
+    model_config = STRICT
+    mean: float | tuple[float, ...] = Field(default=0.0, description="one number, or one per seat, lots")
+    spread: NonNegative = Field(default=0.0, description="half-width of the uniform draw, lots")
+
+
+class Product(BaseModel):
+    """Something that is quoted: a European call or put, or the underlying asset itself."""
+
+    model_config = STRICT
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$", description="short name, unique in the chain")
+    right: Literal["call", "put", "asset"] = Field(description="call, put, or the underlying itself")
+    strike: Positive | None = Field(default=None, description="strike, currency (options)")
+    expiry: Positive | None = Field(default=None, description="time of expiry, clock units from the start (options)")
+    implied_volatility: Positive | None = Field(
+        default=None, description="annual volatility at which it is marked; none: that of the underlying"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Product":
+        if self.right == "asset":
+            for name in ("strike", "expiry", "implied_volatility"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"an asset has no {name}")
+        elif self.strike is None or self.expiry is None:
+            raise ValueError(f"a {self.right} needs a strike and an expiry")
+        return self
+
+
+class Mark(BaseModel):
+    """How the mid moves besides Black-Scholes: mid = price + xi, d xi = loading dW + impact * signed taker volume."""
+
+    model_config = STRICT
+    shock_loading: NonNegative | tuple[tuple[float, ...], ...] | Profile = Field(
+        default=0.0, description="currency per sqrt(clock unit): diagonal value, n x n matrix, or diagonal profile"
+    )
+    impact: NonNegative = Field(default=0.0, description="move of the mid per signed lot that takers trade, currency")
+
+
+class SteadyFlow(BaseModel):
+    """Noise flow of constant intensity."""
+
+    model_config = STRICT
+    model: Literal["constant"] = "constant"
+
+
+class FlowProfile(BaseModel):
+    """Noise flow whose intensity is multiplied by a function of time."""
+
+    model_config = STRICT
+    model: Literal["profile"]
+    t: tuple[float, ...] = Field(min_length=1, description="times, clock units, increasing")
+    value: tuple[NonNegative, ...] = Field(min_length=1, description="multipliers at those times")
+
+    @model_validator(mode="after")
+    def _check(self) -> "FlowProfile":
+        Profile(t=self.t, value=self.value)
+        return self
+
+
+class LogOUFlow(BaseModel):
+    """Noise flow multiplied by exp(y), y a mean-reverting Gaussian factor of stationary mean 0, observed by all."""
+
+    model_config = STRICT
+    model: Literal["log_ou"]
+    reversion: Positive = Field(description="speed of mean reversion, 1/clock unit")
+    volatility: NonNegative = Field(description="volatility of y, 1/sqrt(clock unit)")
+    initial: float = Field(default=0.0, description="y at time 0")
+
+
+class Flow(BaseModel):
+    """Who comes to trade, how often, and to whom they go."""
+
+    model_config = STRICT
+    rule: FlowRule = Field(default=SoftBest(kind="soft_best", fill_decay=10, sharpness=50), description="flow rule")
+    arrival_rate: NonNegative | Side | tuple[Side, ...] | dict[Literal["noise_sell", "noise_buy"], NonNegative | Profile] = Field(
+        default=100.0,
+        description="lots per clock unit: one number, [bid, ask], one [bid, ask] per product, or "
+        "{noise_sell, noise_buy} as numbers or profiles; noise selling hits bids, noise buying hits asks",
+    )
+    orders: Literal["poisson", "fluid"] = Field(default="poisson", description="random orders or a continuous stream")
+    lot: Positive = Field(default=1.0, description="size of an order (Poisson flow)")
+    intensity: Annotated[SteadyFlow | FlowProfile | LogOUFlow, Field(discriminator="model")] = SteadyFlow()
+    informed_share: float = Field(
+        default=0.0, ge=0, le=1, description="share of the noise flow whose side leans to the next move of the mid"
+    )
+
+
+class Fees(BaseModel):
+    """Exchange fees per lot; positive = cost, negative = rebate."""
+
+    model_config = STRICT
+    maker: float = 0.0
+    taker: float = 0.0
+
+
+class PerfectHedge(BaseModel):
+    """Each step the venue pays the maker -q (p(t+dt, S') - p(t, S)) at the model price: no residual stays."""
+
+    model_config = STRICT
+    kind: Literal["perfect"] = "perfect"
+
+
+class CostlyHedge(BaseModel):
+    """Shares -q delta are held from step to step, traded at S with a proportional cost; gamma and theta stay."""
+
+    model_config = STRICT
+    kind: Literal["costly"]
+    cost: NonNegative = Field(default=0.0, description="proportional cost per trade, fraction of value")
+
+
+class AgentHedge(BaseModel):
+    """The maker chooses its shares: -q delta + offset, the offset an action in [-range, range]."""
+
+    model_config = STRICT
+    kind: Literal["agent"]
+    cost: NonNegative = Field(default=0.0, description="proportional cost per trade, fraction of value")
+    range: Positive = Field(default=20.0, description="largest offset from the delta-neutral holding, shares")
+
+
+class NoHedge(BaseModel):
+    """Nothing is hedged (an asset at a constant reference price, for instance)."""
+
+    model_config = STRICT
+    kind: Literal["none"]
+
+
+Hedging = Annotated[PerfectHedge | CostlyHedge | AgentHedge | NoHedge, Field(discriminator="kind")]
+
+
+class SeparableRisk(BaseModel):
+    """Terminal psi sum_i (P_i q_i)^2, the penalty of Fang & Xu."""
+
+    model_config = STRICT
+    kind: Literal["separable"]
+    terminal_penalty: NonNegative = Field(default=0.0, description="psi, 1/currency")
+
+
+class PortfolioRisk(BaseModel):
+    """Terminal psi (sum_i P_i q_i)^2."""
+
+    model_config = STRICT
+    kind: Literal["portfolio"]
+    terminal_penalty: NonNegative = Field(default=0.0, description="psi, 1/currency")
+
+
+class RunningRisk(BaseModel):
+    """Running (ra/2) |loading' q|^2, the variance rate of the shocks, and terminal psi sum_i (P_i q_i)^2."""
+
+    model_config = STRICT
+    kind: Literal["running"]
+    risk_aversion: NonNegative = Field(description="ra, 1/currency")
+    terminal_penalty: NonNegative = Field(default=0.0, description="psi, 1/currency")
+
+
+class VegaRisk(BaseModel):
+    """Running (ra/2) nu^2 (sum_i vega_i q_i)^2 and terminal psi sum_i (P_i q_i)^2."""
+
+    model_config = STRICT
+    kind: Literal["vega"]
+    risk_aversion: NonNegative = Field(default=0.5, description="ra, 1/currency")
+    vega_noise: NonNegative = Field(default=0.01, description="nu, standard deviation of volatility per sqrt(unit)")
+    terminal_penalty: NonNegative = Field(default=0.0, description="psi, 1/currency")
+
+
+class QuadraticRisk(BaseModel):
+    """Running phi sum_i q_i^2 and terminal A sum_i q_i^2 (Guo & Jin), per maker if lists are given."""
+
+    model_config = STRICT
+    kind: Literal["quadratic"]
+    running_penalty: NonNegative | tuple[NonNegative, ...] = Field(default=0.0, description="currency/lot^2/unit")
+    terminal_penalty: NonNegative | tuple[NonNegative, ...] = Field(default=0.0, description="currency/lot^2")
+
+
+Risk = Annotated[SeparableRisk | PortfolioRisk | RunningRisk | VegaRisk | QuadraticRisk, Field(discriminator="kind")]
+
+
+class Makers(BaseModel):
+    """The makers' role: how many, what they may quote, and what they pay for risk."""
+
+    model_config = STRICT
+    count: int = Field(default=2, ge=1, le=16, description="number of makers")
+    inventory_limit: Positive | None = Field(default=20.0, description="largest |q| per product, lots; none: no limit")
+    half_spread: tuple[float, float] = Field(default=(0.0, 0.4), description="range of the action, currency")
+    skew: tuple[float, float] = Field(default=(-0.4, 0.4), description="range of the action, currency")
+    min_distance: float = Field(default=0.0, description="distances are clipped here from below, currency")
+    max_distance: float = Field(default=0.8, description="distances are clipped here from above, currency")
+    initial_inventory: float | tuple[float, ...] | Start = Field(default=0.0, description="lots: one, per seat, a draw")
+    hedging: Hedging = PerfectHedge()
+    risk: Risk = VegaRisk(kind="vega")
+    observe: Observe = Observe()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Makers":
+        for name in ("half_spread", "skew"):
+            low, high = getattr(self, name)
+            if low >= high:
+                raise ValueError(f"{name} must be [low, high] with low < high, found [{low:g}, {high:g}]")
+        if self.min_distance >= self.max_distance:
+            raise ValueError(f"min_distance {self.min_distance:g} must be below max_distance {self.max_distance:g}")
+        return self
+
+
+class Executor(BaseModel):
+    """A trader with a parent order in one product, who chooses a rate and pays for what is left."""
+
+    model_config = STRICT
+    product: str = Field(description="name of the product")
+    side: Literal["buy", "sell", "coin"] = Field(default="coin", description="side of the parent order")
+    size: Positive | Start = Field(description="lots, or drawn per game")
+    rate: tuple[float, float] = Field(description="range of the action, lots per clock unit towards the target")
+    temporary_impact: NonNegative = Field(default=0.0, description="cost temporary_impact * rate^2, currency*unit/lot^2")
+    cross_impact: float = Field(default=0.0, ge=0, lt=2, description="weight of the other executors' mean rate in the cost")
+    running_penalty: NonNegative = Field(default=0.0, description="currency/lot^2/unit on what is left")
+    terminal_penalty: NonNegative = Field(default=0.0, description="currency/lot^2 on what is left at the end")
+    price: Literal["vwap", "best"] = Field(default="vwap", description="pays each maker's quote, or the best for all")
+    stop_at_target: bool = Field(default=True, description="never trades beyond the parent order")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Executor":
+        if self.rate[0] >= self.rate[1]:
+            raise ValueError(f"rate must be [low, high] with low < high, found {list(self.rate)}")
+        return self
+
+
+class DealerMarket(BaseModel):
+    """Parameters of the option dealer market. n products, M makers, N executors."""
+
+    model_config = STRICT
+    model: Literal["dealer"] = "dealer"
+    clock: Clock = Clock()
+    underlying: Underlying = Underlying()
+    products: tuple[Product, ...] = Field(min_length=1, max_length=64, description="what is quoted")
+    mark: Mark = Mark()
+    flow: Flow = Flow()
+    fees: Fees = Fees()
+    makers: Makers = Makers()
+    executors: tuple[Executor, ...] = Field(default=(), max_length=16, description="one entry a seat")
+    executors_observe: Observe = Field(default=Observe(), description="what executors see")
+
+    @model_validator(mode="after")
+    def _check(self) -> "DealerMarket":
+        problems = list(_problems(self))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def n(self) -> int:
+        """Number of products."""
+        return len(self.products)
+
+    @property
+    def product_names(self) -> tuple[str, ...]:
+        """Names of the products."""
+        return tuple(product.name for product in self.products)
+
+    @cached_property
+    def roles(self) -> tuple[Role, ...]:
+        """Makers, then executors if there are any."""
+        from arena.markets import dealer_columns as columns
+
+        makers = Role("maker", self.maker_names, columns.maker_observation(self), columns.maker_action(self))
+        if not self.executors:
+            return (makers,)
+        traders = columns.executor_observation(self), columns.executor_action(self)
+        return makers, Role("executor", self.executor_names, *traders)
+
+    @cached_property
+    def state(self) -> Layout:
+        """Rows of the state array [R, B]."""
+        from arena.markets import dealer_columns as columns
+
+        return columns.state(self)
+
+    @property
+    def maker_names(self) -> tuple[str, ...]:
+        """`mm_0`, `mm_1`, ..."""
+        return tuple(f"mm_{m}" for m in range(self.makers.count))
+
+    @property
+    def executor_names(self) -> tuple[str, ...]:
+        """`trader_0`, ..."""
+        return tuple(f"trader_{j}" for j in range(len(self.executors)))
+
+    def arrival_rates(self) -> np.ndarray:
+        """Noise orders in lots per clock unit, mean over each step: [T, n, 2] (bid, ask)."""
+        clock, rate = self.clock, self.flow.arrival_rate
+        edges = np.linspace(0.0, clock.horizon, clock.steps + 1)
+        if isinstance(rate, dict):
+            sides = [rate.get("noise_sell", 0.0), rate.get("noise_buy", 0.0)]
+            columns = [s.mean(edges[:-1], edges[1:]) if isinstance(s, Profile) else np.full(clock.steps, s) for s in sides]
+            base = np.repeat(np.stack(columns, axis=-1)[:, None, :], self.n, axis=1)
+        else:
+            value = np.asarray(rate, dtype=float)
+            base = np.broadcast_to(value if value.ndim == 2 else np.broadcast_to(value, (self.n, 2)), (clock.steps, self.n, 2))
+        if isinstance(self.flow.intensity, FlowProfile):
+            profile = Profile(t=self.flow.intensity.t, value=self.flow.intensity.value)
+            base = base * profile.mean(edges[:-1], edges[1:])[:, None, None]
+        return np.ascontiguousarray(base, dtype=float)
+
+    def loading(self) -> np.ndarray:
+        """Shock loading per step, currency per sqrt(clock unit), root mean square over the step: [T, n, n]."""
+        value, steps, n = self.mark.shock_loading, self.clock.steps, self.n
+        if isinstance(value, Profile):
+            edges = np.linspace(0.0, self.clock.horizon, steps + 1)
+            return np.sqrt(value.mean(edges[:-1], edges[1:], power=2))[:, None, None] * np.eye(n)
+        matrix = np.asarray(value, dtype=float)
+        return np.broadcast_to(matrix if matrix.ndim == 2 else matrix * np.eye(n), (steps, n, n)).copy()
+
+
+def _problems(market: DealerMarket):
+    """Everything that is impossible across fields, one sentence each."""
+    names, clock, flow, makers = market.product_names, market.clock, market.flow, market.makers
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"products: the name '{name}' appears {names.count(name)} times; names must differ"
+    for product in market.products:
+        if product.expiry is not None and product.expiry <= clock.horizon:
+            yield f"products: {product.name} expires at {product.expiry:g}, not after the horizon {clock.horizon:g}"
+    for j, executor in enumerate(market.executors):
+        if executor.product not in names:
+            yield f"executors[{j}].product: '{executor.product}' is not quoted; there are {', '.join(names)}"
+    loading = np.asarray(market.mark.shock_loading if isinstance(market.mark.shock_loading, tuple) else 0.0, dtype=object)
+    if isinstance(market.mark.shock_loading, tuple) and (
+        len(market.mark.shock_loading) != market.n or any(len(row) != market.n for row in market.mark.shock_loading)
+    ):
+        yield f"mark.shock_loading: a matrix must be {market.n} x {market.n}, one row per product; found {loading.shape}"
+    rate = flow.arrival_rate
+    if isinstance(rate, tuple) and isinstance(rate[0], tuple) and len(rate) != market.n:
+        yield f"flow.arrival_rate: {len(rate)} entries for {market.n} products"
+    elif flow.orders == "poisson":
+        most = float(market.arrival_rates().max()) * clock.dt / flow.lot
+        if most > LARGEST_MEAN:
+            yield (
+                f"flow.arrival_rate: {most:.0f} orders per step are expected, at most {LARGEST_MEAN:.0f} are allowed; "
+                "take more steps, larger lots or fluid flow"
+            )
+    offsets = getattr(flow.rule, "offsets", ())
+    if offsets and len(offsets) != makers.count:
+        yield f"flow.rule.offsets: {len(offsets)} entries for {makers.count} makers"
+    per_seat = {"makers.initial_inventory": makers.initial_inventory}
+    if isinstance(makers.initial_inventory, Start):
+        per_seat = {"makers.initial_inventory.mean": makers.initial_inventory.mean}
+    if isinstance(makers.risk, QuadraticRisk):
+        per_seat["makers.risk.running_penalty"] = makers.risk.running_penalty
+        per_seat["makers.risk.terminal_penalty"] = makers.risk.terminal_penalty
+    for where, value in per_seat.items():
+        if isinstance(value, tuple) and len(value) != makers.count:
+            yield f"{where}: {len(value)} entries for {makers.count} makers"
+    if flow.rule.kind == "relative" and makers.count == 2 and makers.observe.rivals == "inventory":
+        yield (
+            "flow.rule: 'relative' is ill-posed for two makers that see each other's inventories (raising one's own "
+            "quote multiplies the rival's fills without bound); observe rivals: none, or take 'logistic' or 'soft_best'"
+        )
