@@ -9,14 +9,13 @@ The package exports nothing; its modules are the interface.  Importing it does t
   are imported (string entry points; neither library nor `arena.env` is imported here).
 """
 
+import contextlib
 import hashlib
-import importlib.abc
 import importlib.util
 import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -26,7 +25,7 @@ __all__: list[str] = []
 
 _HERE = Path(__file__).resolve().parent
 _CACHE_PREFIX = "arena-kernels-"
-_CACHE_DAYS = 1.0  # a process that still runs older source may be using its cache, so young ones stay
+_CACHES_KEPT = 8  # the last opened ones: branches and running processes that still use another version of the source
 _WORDS = {"mm": "MM"}  # words of a scenario's file name that are not simply capitalised in its id
 
 
@@ -71,18 +70,17 @@ def _name_kernel_cache() -> None:
         if not os.access(cache, os.W_OK):
             continue
         if fresh:
-            _sweep(room, keep=cache)
+            _sweep(room)
         os.environ["NUMBA_CACHE_DIR"] = str(cache)
         if "numba" in sys.modules:  # numba has read the environment already
             sys.modules["numba"].config.reload_config()
         return
 
 
-def _sweep(room: Path, keep: Path) -> None:
-    """Delete the caches of other source versions that no process has opened for a day."""
-    oldest = time.time() - 86_400.0 * _CACHE_DAYS
-    for cache in room.glob(_CACHE_PREFIX + "*"):
-        if cache != keep and cache.stat().st_mtime < oldest:
+def _sweep(room: Path) -> None:
+    """Delete the caches of older source versions; numba makes a folder again if a process still wants to save there."""
+    with contextlib.suppress(OSError):  # another process may be sweeping too
+        for cache in sorted(room.glob(_CACHE_PREFIX + "*"), key=os.path.getmtime)[:-_CACHES_KEPT]:
             shutil.rmtree(cache, ignore_errors=True)
 
 
@@ -129,7 +127,7 @@ def _register_with_gymnasium(gymnasium: ModuleType) -> None:
         gymnasium.register(env_id, entry_point="arena.env:single_agent", kwargs={"scenario": name, "seat": "mm_0"})
 
 
-class _AfterImport(importlib.abc.MetaPathFinder):
+class _AfterImport:
     """Runs a function once on each of the named modules: now if it is imported already, else right after its import."""
 
     def __init__(self, waiting: dict[str, Callable[[ModuleType], None]]) -> None:
