@@ -1,0 +1,18 @@
+# One image for head and workers. The CPU build of torch by default; for GPUs: --build-arg TORCH_INDEX=https://pypi.org/simple
+FROM python:3.11-slim
+
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+WORKDIR /opt/option-arena
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY arena arena
+COPY agents agents
+COPY scenarios scenarios
+RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" --constraint constraints.txt '.[dashboard]'
+
+# Runs and kernels are written by an ordinary user, under a folder that can be mounted.
+RUN useradd --create-home arena && mkdir /runs && chown arena /runs
+USER arena
+WORKDIR /runs
+ENV NUMBA_CACHE_DIR=/home/arena/.cache/kernels OMP_WAIT_POLICY=PASSIVE
+CMD ["python", "-m", "arena.selfplay", "--help"]
