@@ -10,9 +10,9 @@ COPY agents agents
 COPY scenarios scenarios
 RUN pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" --constraint constraints.txt '.[dashboard]'
 
-# Runs and kernels are written by an ordinary user, under a folder that can be mounted.
-RUN useradd --create-home arena && mkdir /runs && chown arena /runs
+# An ordinary user plays; run folders appear under /arena/runs, which can be mounted.
+RUN useradd --create-home arena && install --directory --owner arena /arena /arena/runs
 USER arena
-WORKDIR /runs
+WORKDIR /arena
 ENV NUMBA_CACHE_DIR=/home/arena/.cache/kernels OMP_WAIT_POLICY=PASSIVE
 CMD ["python", "-m", "arena.selfplay", "--help"]
