@@ -1,0 +1,186 @@
+"""What the report says about judging: Nash gap, theory, tournament, ratings, training.
+
+One function per section, from a run folder's files to sentences, figures and tables.  A section never raises because a
+file is missing or short: it carries a sentence in its place.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from arena import charts
+from arena.charts import Series, number
+from arena.page import Cell, Figure, Run, Section, Table, between, column, panels
+
+
+def gap(run: Run) -> Section:
+    """Nash gap against iteration, absolute and relative to the naive profile."""
+    out = Section("How far from equilibrium", data=run.gaps)
+    if not run.gaps:
+        out.missing = "No Nash gap was measured in this run; `python -m arena.evaluate RUN` measures it."
+        return out
+    out.lead = (
+        "The gap (NashConv) is the sum over seats of what one seat could gain by a best response while the others stay. "
+        "At an exact equilibrium it is zero."
+    )
+    x = [line.get("iteration", i) for i, line in enumerate(run.gaps)]
+    y, low, high = (column(run.gaps, key) for key in ("nashconv", "low", "high"))
+    note = f"Dots are estimates, bars their {run.percent} intervals; lower is better. {kind_note(run.gaps[-1])}"
+    absolute = charts.lines(
+        x, [Series("NashConv", y, low, high)], title="Nash gap during training", x_label="iteration",
+        y_label="$ per game", zero=True, whiskers=True,
+    )
+    out.figures.append(Figure(absolute, note))
+    relative = 100.0 * column(run.gaps, "relative")
+    if np.isfinite(relative).any():
+        upper = 100.0 * column(run.gaps, "relative_high")
+        floor = [100.0 * a / b if b else np.nan for a, b in zip(low, column(run.gaps, "naive_nashconv"), strict=True)]
+        drawn = charts.lines(
+            x, [Series("relative gap", relative, floor, upper)], title="Gap as a share of the naive profile's",
+            x_label="iteration", y_label="% of naive (log scale)", whiskers=True, log=True,
+        )
+        naive = number(float(column(run.gaps, "naive_nashconv")[-1]))
+        words = f"100 % would be no better than constant naive quotes, whose gap by the same engine is {naive} $ per game."
+        out.figures.append(Figure(drawn, f"{words} Estimates at or below zero cannot be drawn on this scale."))
+    return out
+
+
+def seats(run: Run) -> Section:
+    """The last gap measurement, seat by seat."""
+    out = Section("Who could still gain by deviating")
+    last = run.gaps[-1].get("seats", []) if run.gaps else []
+    if not last:
+        out.missing = "No seat-by-seat gains were recorded."
+        return out
+    rows: list[list[Cell]] = [
+        [s["seat"], number(s.get("gain", np.nan)), number(s.get("se", np.nan), 2), between(s.get("low"), s.get("high")),
+         s.get("kind", "–"), s.get("engine", "–")]
+        for s in last
+    ]
+    out.lead = "Gain of the best response found for each seat against the final profile, on seeds that were not used to find it."
+    if any(s.get("gain", 0.0) < 0.0 for s in last):
+        out.lead += " A negative gain means that no responder beat the seat's own play; it is shown as measured."
+    interval = f"{run.percent} interval"
+    out.tables.append(Table(kind_note(run.gaps[-1]), ["seat", "gain, $ per game", "s.e.", interval, "kind", "engine"], rows))
+    rows_drawn = [(s["seat"], s.get("gain", np.nan), s.get("low", np.nan), s.get("high", np.nan)) for s in last]
+    svg = charts.intervals(rows_drawn, title="Gain from a best response", x_label="$ per game", zero=True)
+    out.figures.append(Figure(svg, f"A bar that covers zero: no gain is established at {run.percent}."))
+    out.data = last
+    return out
+
+
+def theory(run: Run) -> Section | None:
+    """Learned play beside the exact answer, for runs whose scenario has one."""
+    if run.theory is None:
+        return None
+    out = Section("Against theory", run.theory.get("sentence", ""), data=run.theory)
+    out.figures += panels(run.theory)
+    lines = run.theory.get("gap", [])
+    if lines:
+        x = [line.get("iteration", i) for i, line in enumerate(lines)]
+        both = [Series("exact best response", column(lines, "exact"))]
+        learned = column(lines, "learned")
+        if np.isfinite(learned).any():
+            both.append(Series("learned responder", learned, column(lines, "learned_low"), column(lines, "learned_high")))
+        svg = charts.lines(
+            x, both, title="Exact gap and what a learned responder finds", x_label="iteration", y_label="$ per game",
+            whiskers=True, log=all(np.nanmin(column(lines, key)) > 0.0 for key in ("exact",)),
+        )
+        words = "The learned responder can only find a lower bound; how far it falls short of the exact line is its error."
+        out.figures.append(Figure(svg, words))
+    return out
+
+
+def payoff(run: Run) -> Section:
+    """The tournament between league members as coloured tables."""
+    out = Section("Who beats whom", data=run.payoff)
+    if not run.payoff:
+        out.missing = "No tournament was played in this run."
+        return out
+    try:
+        out.tables = list(_payoff_tables(run))
+    except (KeyError, ValueError, IndexError, TypeError) as trouble:
+        out.missing = f"payoff.json could not be shown: {type(trouble).__name__}: {trouble}."
+        return out
+    out.lead = (
+        "Mean reward of the row player per game when it meets the column players, ± one standard error, all cells on the "
+        "same seeds. Blue is above zero and orange below; the sign is always printed."
+    )
+    return out
+
+
+def ratings(run: Run) -> Section:
+    """Ratings of league members with intervals."""
+    out = Section("Ratings", data=run.ratings)
+    groups = {role: rows for role, rows in (run.ratings or {}).items() if isinstance(rows, list) and rows}
+    if not groups:
+        out.missing = "No ratings were computed in this run."
+        return out
+    out.lead = "One number per league member from all the games it played; only differences within a role mean anything."
+    for role, rows in groups.items():
+        best = sorted(rows, key=lambda r: -r["rating"])[:12]
+        drawn = [(r["member"], r["rating"], r.get("low", np.nan), r.get("high", np.nan)) for r in best]
+        svg = charts.intervals(drawn, title=f"Rating of {role}s", x_label="rating (higher is better)")
+        rest = f" The best 12 of {len(rows)} are shown." if len(rows) > 12 else ""
+        out.figures.append(Figure(svg, f"Dot: rating; bar: {run.percent} interval. Bars that overlap are not told apart.{rest}"))
+    return out
+
+
+def training(run: Run) -> Section:
+    """Training curves."""
+    out = Section("How the learning went")
+    if not run.iterations:
+        out.missing = "No training iterations were recorded (this page judges a line-up that was not trained here)."
+        return out
+    x = column(run.iterations, "iteration")
+    notes = {
+        "return": ("Return", "$ per game", "Mean reward per seat, penalties included, against the opponents met in training."),
+        "gain": ("Gain of new over old", "$ per game", "Above zero the new policy beats the one it was cloned from."),
+        "explained_variance": ("Explained variance of the critic", "share", "Near 1 the critic predicts returns; stuck at or below 0 it learned nothing."),
+        "entropy": ("Policy entropy", "nats", "Falls as the policy commits itself."),
+        "std": ("Exploration", "s.d. in action units", "Standard deviation of the exploration noise on a scale from −1 to 1."),
+        "kl": ("Size of policy updates", "KL, nats", "Kullback–Leibler divergence of one iteration; spikes mean unstable steps."),
+    }
+    for key, (title, unit, words) in notes.items():
+        names = sorted({name for line in run.iterations for name in line if name.startswith(f"{key}/")})
+        if not names:
+            continue
+        curves = []
+        for name in names:
+            y, role = column(run.iterations, name), name.split("/", 1)[1]
+            se = column(run.iterations, f"{key}_se/{role}")
+            band = (y - 2.0 * se, y + 2.0 * se) if np.isfinite(se).any() else (None, None)
+            curves.append(Series(role, y, *band))
+        svg = charts.lines(x, curves, title=title, x_label="iteration", y_label=unit, zero=key in ("explained_variance", "gain"))
+        out.figures.append(Figure(svg, words + (" Band: ± 2 s.e." if curves[0].low is not None else "")))
+    last = run.iterations[-1]
+    steps, rate = last.get("agent_steps"), last.get("agent_steps_per_s")
+    seconds = last.get("wall_s")
+    facts = [f"{len(run.iterations)} iterations"]
+    facts += [f"{steps:,.0f} agent-steps"] if steps else []
+    facts += [f"{rate:,.0f} agent-steps per second at the end"] if rate else []
+    facts += [f"{seconds:,.0f} s"] if seconds else []
+    facts += [f"{last['league_size']:g} league members"] if last.get("league_size") else []
+    out.lead = ", ".join(facts) + "."
+    out.data = {"last": last}
+    return out
+
+
+def alarms(run: Run) -> list[str]:
+    """What the run itself found suspicious, as sentences, the latest last; repeated alarms once with their count."""
+    seen: dict[str, list[int]] = {}
+    for i, line in enumerate(run.iterations):
+        for alarm in line.get("alarms") or []:
+            seen.setdefault(str(alarm), []).append(int(line.get("iteration", i)))
+    out = list(run.troubles)
+    for words, when in seen.items():
+        times = f"iteration {when[0]}" if len(when) == 1 else f"{len(when)} times, iterations {when[0]} to {when[-1]}"
+        out.append(f"{words} ({times})")
+    return out
+
+
+def kind_note(line: dict[str, Any]) -> str:
+    kinds = {str(s.get("kind", "lower bound")) for s in line.get("seats", [])} or {"lower bound"}
+    if kinds == {"exact"}:
+        return "Best responses are computed exactly in the environment's own discretisation."
+    return "Best responses were searched for, so each gain is a lower bound: a better responder might find more."

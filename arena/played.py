@@ -1,0 +1,268 @@
+"""What the report says about the final games: quotes, paths, P&L, transfers, spreads, markouts, execution.
+
+One function per section, from the played games to sentences, figures and tables.  A section whose games were not saved
+carries a sentence in their place.
+"""
+
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from arena import charts, metrics
+from arena.charts import Series, number
+from arena.markets.fills import FlowRule
+from arena.metrics import Estimate
+from arena.page import Cell, Figure, Run, Section, Table, between, coloured, panels, percent, signed, spell
+
+
+def quotes(run: Run) -> Section:
+    """Learned quotes against inventory and time, over the baselines' curves."""
+    out = Section("What the makers learned to quote", data=run.curves)
+    if not run.curves or not run.curves.get("panels"):
+        out.missing = "No quote curves were saved in this run."
+        return out
+    out.lead = run.curves.get("sentence", "") or (
+        "Distance of each quote from the mid. A maker that manages its inventory quotes a nearer ask and a farther bid "
+        "when it is long, and the reverse when it is short."
+    )
+    out.figures = panels(run.curves)
+    return out
+
+
+def paths(run: Run) -> Section:
+    """Inventory and P&L fans over time."""
+    out = Section("Inventory and P&L over the game")
+    record = run.final
+    if record is None:
+        return _no_games(out)
+    out.lead = f"{record.games:,} games of the final profile. Shaded bands hold 98 %, 80 % and 50 % of the games; the line is the median."
+    ways = [(f"P&L of {seat}", "$", path) for seat, path in metrics.wealth(record).items()]
+    for m, seat in enumerate(record.makers):
+        ways.append((f"Total inventory of {seat}", "lots", record["maker_inventory"][:, :, m].sum(axis=-1)))
+    for i, seat in enumerate(record.executors):
+        done = np.abs(record["remaining"][:, :, i])
+        ways.append((f"Still to trade: {seat}", "lots", done))
+    for title, unit, path in ways:
+        q = metrics.quantiles(path)
+        fan = [(q[0], q[6]), (q[1], q[5]), (q[2], q[4])]
+        svg = charts.lines(
+            record.times, [Series("median", q[3])], title=title, x_label=f"time ({record.unit}s)", y_label=unit, zero=True, fan=fan,
+        )
+        out.figures.append(Figure(svg, f"At the end: median {number(q[3, -1])} {unit}, 1 % to 99 % {between(q[0, -1], q[6, -1])}."))
+    return out
+
+
+def attribution(run: Run) -> Section:
+    """Where each seat's P&L came from; the rows add up exactly."""
+    out = Section("Where the money came from")
+    record = run.final
+    if record is None:
+        return _no_games(out)
+    parts = metrics.attribution(record)
+    gap_of = {
+        seat: float(np.abs(sum(v for k, v in p.items() if k not in ("pnl", "penalties")) - p["pnl"]).max())
+        for seat, p in parts.items()
+    }
+    out.lead = (
+        "P&L per game by source. The sources are booked trade by trade and the total comes from the cash and position "
+        f"accounts; they agree to {number(max(gap_of.values()), 1)} $ in every game. Penalties shape behaviour but are not money."
+    )
+    rows: list[list[Cell]] = []
+    for seat, p in parts.items():
+        steps = [(name, float(v.mean())) for name, v in p.items() if name not in ("pnl", "penalties")]
+        steps = [(name, v) for name, v in steps if v != 0.0] or steps[:1]
+        svg = charts.waterfall(steps, ("P&L", float(p["pnl"].mean())), title=seat, unit="$ per game")
+        out.figures.append(Figure(svg, "Filled bars add, hollow bars subtract; each starts where the one above ended."))
+        ratio = metrics.sharpe(p["pnl"], run.confidence)
+        total, fine = (metrics.estimate(p[k], run.confidence) for k in ("pnl", "penalties"))
+        tail = np.sort(p["pnl"])[: max(1, record.games // 20)].mean()
+        rows.append([seat, spell(total), number(float(p["pnl"].std(ddof=1))), spell(ratio), number(float(tail)), spell(fine)])
+    words = "Sharpe is the mean over the standard deviation of P&L per game, not annualised. Worst 5 %: mean of the worst twentieth of games."
+    head = ["seat", "P&L, $ per game", "s.d.", "Sharpe per game", "worst 5 %, $", "penalties, $"]
+    out.tables.append(Table(f"{words} In brackets: {run.percent} intervals.", head, rows))
+    out.data = {
+        seat: {**{k: metrics.estimate(v, run.confidence)._asdict() for k, v in p.items()}, "largest_error": gap_of[seat],
+               "sharpe": metrics.sharpe(p["pnl"], run.confidence)._asdict()}
+        for seat, p in parts.items()
+    }
+    return out
+
+
+def transfers(run: Run) -> Section:
+    """Who paid whom."""
+    out = Section("Who paid whom")
+    record = run.final
+    if record is None:
+        return _no_games(out)
+    accounts, w = metrics.transfers(record)
+    mean = w.mean(axis=-1)
+    used = [i for i in range(len(accounts)) if np.abs(w[i]).max() > 1e-9]
+    largest = float(np.abs(mean).max())
+    rows: list[list[Cell]] = []
+    for i in used:
+        cells: list[Cell] = [accounts[i]]
+        cells += [("·", "#ffffff") if i == j else coloured(mean[i, j], largest) for j in used]
+        rows.append([*cells, coloured(float(mean[i].sum()), largest)])
+    error = float(np.abs(w.sum(axis=(0, 1))).max())
+    out.lead = (
+        f"What each row received from each column, net, in $ per game. All entries of a game add up to zero (largest error {number(error, 1)} $)."
+    )
+    words = (
+        "“Price moves” clears the marks of open positions: what one holder gains another loses, so that row adds up to "
+        f"{number(float(mean[-1].sum()), 1)} $. The last column is the account's P&L."
+    )
+    out.tables.append(Table(words, ["received by ↓ from →", *(accounts[j] for j in used), "sum"], rows))
+    out.data = {"accounts": accounts, "mean": mean.tolist(), "largest_error": error}
+    return out
+
+
+def comparisons(run: Run) -> list[dict[str, Any]]:
+    """Each line-up against the final one on the same seeds: objective of the final player less that of the other."""
+    final, out = run.final, []
+    if final is None:
+        return []
+    ours = metrics.objective(final)
+    for record in run.records.values():
+        changed = [seat for seat, who in record.players.items() if who != final.players.get(seat)]
+        if record.games == final.games and changed:
+            theirs = metrics.objective(record)
+            out += [
+                {"seat": seat, "player": final.players.get(seat, "final"), "other": record.players[seat],
+                 **metrics.paired(ours[seat], theirs[seat], run.confidence)}
+                for seat in changed
+            ]
+    return out
+
+
+def versus(run: Run) -> Section:
+    """The final players against baselines in the same seat."""
+    out = Section("Against baselines in the same seat", data=comparisons(run))
+    if not out.data:
+        out.missing = "No line-up but the final one was played, so there is nothing to compare."
+        return out
+    names = [f"{test['seat']}: {test['player']} − {test['other']}" for test in out.data]
+    tests = [Estimate(*(test[key] for key in Estimate._fields)) for test in out.data]
+    rows = [(name, e.mean, e.low, e.high) for name, e in zip(names, tests, strict=True)]
+    svg = charts.intervals(rows, title="Objective gained over the baseline", x_label="$ per game", zero=True)
+    out.figures.append(Figure(svg, f"Right of zero the final player is better; bars are {run.percent} intervals."))
+    cells = [[name, spell(e), number(test["p"], 2)] for name, e, test in zip(names, tests, out.data, strict=True)]
+    words = "The others stay as they are and the seeds are the same, so the luck of the draw cancels."
+    out.tables.append(Table(words, ["seat", f"difference, $ per game ({run.percent})", "p"], cells))
+    out.lead = "Objective (P&L less penalties) of the final player less that of a baseline put in its seat."
+    return out
+
+
+def spreads(run: Run) -> Section:
+    """Quoted and effective spreads, fill ratios, inventory risk and the competition index."""
+    out = Section("Spreads, fills and inventory risk")
+    record = run.final
+    if record is None:
+        return _no_games(out)
+    quoted = metrics.spreads(record, run.confidence)
+    risk = {(r["maker"], r["product"]): r for r in metrics.inventory_risk(record)}
+    rows: list[list[Cell]] = []
+    for r in quoted:
+        q = risk[r["maker"], r["product"]]
+        rows.append([
+            f"{r['maker']} · {r['product']}", spell(r["quoted"]), spell(r["effective"]), number(r["lots"].mean),
+            number(q["sd"]), number(q["size_q95"]), number(q["largest"]),
+        ])
+    head = ["maker · product", "quoted half-spread, $", "effective, $", "lots per game", "sd of q", "95 % of |q|", "largest |q|"]
+    words = "Quoted: mean half-spread shown. Effective: distance from the mid per lot filled; below quoted when fills come to the nearer side."
+    out.tables.append(Table(words, head, rows))
+    ratios = metrics.fill_ratios(record, run.confidence)
+    share = "; ".join(f"{name} {percent(e)}" for name, e in ratios.items())
+    place = _competition(run)
+    out.lead = f"Share filled: {share}. {_competition_sentence(place)}"
+    out.data = {
+        "spreads": [{k: v._asdict() if isinstance(v, Estimate) else v for k, v in r.items()} for r in quoted],
+        "inventory": list(risk.values()), "fill_ratio": {k: v._asdict() for k, v in ratios.items()},
+        "competition": {k: v._asdict() if isinstance(v, Estimate) else v for k, v in place.items()},
+    }
+    return out
+
+
+def markouts(run: Run) -> Section:
+    """P&L per lot after the fill, by horizon."""
+    out = Section("What a fill is worth later")
+    record = run.final
+    if record is None:
+        return _no_games(out)
+    last = len(record.times) - 1
+    horizons = sorted({h for h in (0, 1, 2, 5, 10, 20, 50, 100) if h < last} | {last})
+    rows = metrics.markouts(record, horizons, run.confidence)
+    lines = []
+    for maker in record.makers:
+        own = [r for r in rows if r["maker"] == maker]
+        values = [r["markout"] for r in own]
+        lines.append(Series(maker, [v.mean for v in values], [v.low for v in values], [v.high for v in values]))
+    x = [h * record.step for h in horizons]
+    svg = charts.lines(
+        x, lines, title="Markout per lot, delta-hedged", x_label=f"time after the fill ({record.unit}s)", y_label="$ per lot",
+        zero=True, whiskers=True,
+    )
+    words = f"Above zero is good for the maker. Bars are {run.percent} intervals over games; fills late in the game are marked at its end."
+    out.figures.append(Figure(svg, words))
+    out.lead = (
+        "Spread earned at the fill (time 0) and what is left of it later. A line that falls means that prices move against "
+        "the maker after it trades (adverse selection)."
+    )
+    out.data = [{**r, "markout": r["markout"]._asdict()} for r in rows]
+    return out
+
+
+def execution(run: Run) -> Section | None:
+    """Cost of executing the parent order: the final trader, TWAP and Almgren-Chriss on the same seeds."""
+    record = run.final
+    if record is not None and not record.executors:
+        return None
+    out = Section("Cost of executing the parent order", data=[])
+    if record is None:
+        return _no_games(out)
+    rows: list[list[Cell]] = []
+    for seat in record.executors:
+        base = metrics.shortfall(record, seat)
+        others = [r for r in run.records.values() if r.players.get(seat) != record.players.get(seat) and r.games == record.games]
+        for other in [record, *others]:
+            cost = base if other is record else metrics.shortfall(other, seat)
+            e = {key: metrics.estimate(value, run.confidence) for key, value in cost.items()}
+            versus = metrics.paired(base["cost"], cost["cost"], run.confidence)
+            saving = "–" if other is record else f"{signed(versus['mean'])} ({between(versus['low'], versus['high'])})"
+            who = other.players.get(seat, other.line_up)
+            rows.append([f"{seat} · {who}", spell(e["shortfall"]), spell(e["bps"]), spell(e["trading"]), number(e["penalty"].mean), saving])
+            out.data.append({"seat": seat, "player": who, **{k: v._asdict() for k, v in e.items()}, "final_less_this": versus})
+        if not others:
+            out.lead += f"No other line-up was played for {seat}, so there is nothing to compare it with. "
+    out.lead += (
+        "Implementation shortfall is what the order cost against the mid at its arrival. Luck with the price averages out; "
+        "trading cost (spread, impact, fees) is what the trader controls."
+    )
+    last = f"final less this, cost + penalties ({run.percent})"
+    head = ["trader", "shortfall, $", "bps of arrival value", "trading cost, $", "penalties, $", last]
+    out.tables.append(Table("Costs > 0 are costs. The last column pairs the games on the same seeds; below zero the final trader is cheaper.", head, rows))
+    return out
+
+
+def _competition(run: Run) -> dict[str, Any]:
+    half = metrics.calm_half_spread(run.records["final"], run.confidence)
+    try:
+        rule = TypeAdapter(FlowRule).validate_python(run.scenario["market"]["flow"]["rule"])
+    except (KeyError, TypeError, ValidationError):
+        return {"half_spread": half, "index": None, "why": "not known: the scenario's flow rule could not be read"}
+    return metrics.competition(half, *metrics.static_half_spreads(rule, len(run.records["final"].makers)))
+
+
+def _competition_sentence(place: dict[str, Any]) -> str:
+    half = spell(place["half_spread"])
+    if place["index"] is None:
+        return f"Makers near flat quote a half-spread of {half} $ (fill-weighted); the competition index is {place['why']}."
+    return (
+        f"Makers near flat quote a half-spread of {half} $ (fill-weighted): competition index {spell(place['index'])}, "
+        f"where 0 is the static Nash value {number(place['nash'])} $ and 1 the joint-profit value {number(place['joint'])} $."
+    )
+
+
+def _no_games(section: Section) -> Section:
+    section.missing = "No games of the final profile were saved (episodes/), so there is nothing to show here."
+    return section
