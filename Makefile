@@ -37,7 +37,7 @@ types: .venv/.dev
 # The check runs in an empty folder, so that nothing but the wheel can be found.
 wheel-check: .venv/.dev
 	@set -eu; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir "$$work" .; rm -rf build; \
+	rm -rf build; $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir "$$work" .; rm -rf build; \
 	$(BIN)/python -m venv "$$work/env"; \
 	"$$work/env/bin/python" -m pip install --quiet --constraint constraints.txt "$$work"/*.whl; \
 	cd "$$work"; \
