@@ -1,0 +1,254 @@
+"""Scripted market makers: a constant spread, and the two closed-form quotes that every learner has to beat.
+
+A recipe is plain data from a scenario; `sit` reads the market once and returns `act(observation [batch, D],
+noise [batch, K]) -> action [batch, K]` in [-1, 1]. Acts keep no state between calls.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from agents.executors import TWAP
+from arena.layout import STRICT
+from arena.markets.dealer import DealerMarket
+from arena.markets.market import Role
+from arena.solvers import half_spreads
+from arena.solvers.closed_form import avellaneda_stoikov, glft_asymptotic
+
+Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+RISK_AVERSIONS = tuple(float(x) for x in np.geomspace(0.01, 30.0, 12))
+"""The grid, in 1/currency, over which `tune_avellaneda_stoikov` searches."""
+
+
+class ConstantSpread(BaseModel):
+    """The same half-spread and skew on every product at all times."""
+
+    model_config = STRICT
+    kind: Literal["constant_spread"] = "constant_spread"
+    half_spread: float | Literal["naive", "inverse_decay"] = Field(
+        default="naive", description="currency; naive: the rule's static Nash value if it has one, else 1/fill_decay"
+    )
+    skew: float = Field(default=0.0, description="currency, > 0 moves both prices up")
+
+    def quotes(self, market: DealerMarket) -> tuple[float, float]:
+        """Half-spread and skew in currency; raises ValueError, one line per number that the market does not allow."""
+        wrong = []
+        for name in ("half_spread", "skew"):
+            value, (low, high) = getattr(self, name), getattr(market.makers, name)
+            if isinstance(value, float) and not low <= value <= high:
+                wrong.append(f"{name}: found {value:g}; allowed is {low:g} to {high:g}, the range of market.makers.{name}")
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        named = {"naive": naive_half_spread, "inverse_decay": inverse_decay}
+        half = named[self.half_spread](market) if isinstance(self.half_spread, str) else self.half_spread
+        return half, self.skew
+
+    def sit(self, market: DealerMarket, seat: str) -> Act:
+        """Act of one seat."""
+        half, skew = self.quotes(market)
+        action = _unit(market, np.full((1, market.n), half), np.full((1, market.n), skew))
+
+        def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
+            return np.broadcast_to(action, (len(observation), action.shape[1]))
+
+        return act
+
+
+class AvellanedaStoikov(BaseModel):
+    """Black-Scholes mid with the spread of Avellaneda & Stoikov 2008 per product.
+
+        bid, ask distance = gs2 tau / 2 + ln(1 + ra/k)/ra  +- q gs2 tau,     gs2 = ra * variance rate of one hedged lot
+
+    The variance rate is (vega_noise * vega_i)^2, plus that of the shocks and, where nothing is hedged, of the delta.
+    The market clips distances, so quotes never cross the mid unless the scenario allows it.
+    """
+
+    model_config = STRICT
+    kind: Literal["avellaneda_stoikov"] = "avellaneda_stoikov"
+    risk_aversion: Positive | Literal["tuned"] = Field(
+        default="tuned", description="ra, 1/currency; tuned: best of a grid in the same market against naive others"
+    )
+    vega_noise: NonNegative | None = Field(
+        default=None, description="standard deviation of volatility per sqrt(unit); none: the market's own, else 0.01"
+    )
+    variance_rate: NonNegative | None = Field(
+        default=None, description="currency^2/lot^2/unit, for every product; none: from vega, shocks and delta"
+    )
+    fill_decay: Positive | None = Field(default=None, description="k, 1/currency; none: the flow rule's")
+
+    def sit(self, market: DealerMarket, seat: str) -> Act:
+        """Act of one seat; a `tuned` recipe plays its grid once per market and seat."""
+        if self.risk_aversion == "tuned":
+            return _tuned(market, seat, self).sit(market, seat)
+        aversion, decay = self.risk_aversion, self.fill_decay or market.flow.rule.numbers()[0]
+        return _quoting(
+            self.kind, market, self.vega_noise, self.variance_rate,
+            lambda q, time_left, variance: avellaneda_stoikov(q, time_left, decay, aversion, variance),
+        )  # fmt: skip
+
+
+class GueantLehalle(BaseModel):
+    """Asymptotic quotes of Gueant, Lehalle & Fernandez-Tapia 2013: no dependence on the time left.
+
+        bid, ask distance = ln(1 + ra/k)/ra + w/2 +- q w,   w = sqrt(variance ra/(2 k A) (1 + ra/k)^(1 + k/ra))
+
+    A is one maker's part of the arrival rate, mean over time, products and sides; the variance rate is that of
+    `AvellanedaStoikov`.
+    """
+
+    model_config = STRICT
+    kind: Literal["gueant_lehalle"] = "gueant_lehalle"
+    risk_aversion: Positive = Field(default=0.5, description="ra, 1/currency")
+    vega_noise: NonNegative | None = Field(
+        default=None, description="standard deviation of volatility per sqrt(unit); none: the market's own, else 0.01"
+    )
+    variance_rate: NonNegative | None = Field(
+        default=None, description="currency^2/lot^2/unit, for every product; none: from vega, shocks and delta"
+    )
+    fill_decay: Positive | None = Field(default=None, description="k, 1/currency; none: the flow rule's")
+
+    def sit(self, market: DealerMarket, seat: str) -> Act:
+        """Act of one seat; raises ValueError where no noise trader ever comes."""
+        decay = self.fill_decay or market.flow.rule.numbers()[0]
+        rate = float(market.arrival_rates().mean()) / market.makers.count
+        if rate <= 0:
+            raise ValueError("gueant_lehalle needs noise flow: market.flow.arrival_rate is 0")
+        return _quoting(
+            self.kind, market, self.vega_noise, self.variance_rate,
+            lambda q, time_left, variance: glft_asymptotic(q, rate, decay, self.risk_aversion, variance),
+        )  # fmt: skip
+
+
+def naive_half_spread(market: DealerMarket) -> float:
+    """The flow rule's static Nash half-spread if it has one, else 1/fill_decay; within the market's ranges, currency."""
+    rule, makers = market.flow.rule, market.makers.count
+    half = 1.0 / rule.numbers()[0]
+    if rule.kind == "soft_best":
+        half = half_spreads.soft_best_nash(makers, rule.fill_decay, rule.sharpness)
+    elif rule.kind == "logit" and rule.outside > 0:
+        half = half_spreads.logit_nash(makers, rule.fill_decay, rule.outside)
+    elif rule.kind == "logistic" and makers > 1:
+        half = half_spreads.logistic_nash(makers, rule.sharpness)
+    return _allowed(market, half)
+
+
+def inverse_decay(market: DealerMarket) -> float:
+    """1/fill_decay within the market's ranges: what a monopolist without inventory risk quotes, currency."""
+    return _allowed(market, 1.0 / market.flow.rule.numbers()[0])
+
+
+def _allowed(market: DealerMarket, half: float) -> float:
+    makers = market.makers
+    low, high = max(makers.half_spread[0], makers.min_distance), min(makers.half_spread[1], makers.max_distance)
+    return float(np.clip(half, low, max(low, high)))
+
+
+def naive_profile(market: DealerMarket) -> dict[str, "ConstantSpread | TWAP"]:
+    """The profile that every gap is measured against: naive constant spreads without skew, and TWAP."""
+    makers = {seat: ConstantSpread() for seat in market.maker_names}
+    return {**makers, **{seat: TWAP() for seat in market.executor_names}}
+
+
+def tune_avellaneda_stoikov(
+    market: DealerMarket,
+    seat: str = "mm_0",
+    others: Mapping[str, Act] | None = None,
+    recipe: AvellanedaStoikov | None = None,
+    risk_aversions: Sequence[float] = RISK_AVERSIONS,
+    games: int = 256,
+    seed: int = 0,
+) -> AvellanedaStoikov:
+    """The recipe with the best mean return of a seat over a grid, every cell on the same seeds; deterministic.
+
+    Searched are the risk aversion and, unless the recipe fixes it, the fill decay: the rule's own k, and the inverse
+    of the naive half-spread, which is the decay a maker would measure on its own fills among equal rivals.
+    `others` are acts of the other seats; left out, they play the naive profile.
+    """
+    from arena.game import Game
+    from arena.rollout import play
+
+    recipe = recipe or AvellanedaStoikov()
+    role = next(role for role in market.roles if seat in role.agents)
+    players = {agent: one.sit(market, agent) for agent, one in naive_profile(market).items()} | dict(others or {})
+    seeds = np.random.SeedSequence([seed, 0xA5]).generate_state(games, np.uint64)
+    own = 1.0 / max(naive_half_spread(market), 1e-6)
+    decays = [recipe.fill_decay] if recipe.fill_decay else list(dict.fromkeys([market.flow.rule.numbers()[0], own]))
+    cells = [
+        recipe.model_copy(update={"risk_aversion": float(ra), "fill_decay": float(k)}) for k in decays for ra in risk_aversions
+    ]
+    game, score = Game(market, games), []
+    for cell in cells:
+        result = play(game, {**players, seat: cell.sit(market, seat)}, seeds)
+        score.append(float(result.returns[role.name][:, role.agents.index(seat)].mean()))
+    return cells[int(np.argmax(score))]
+
+
+@lru_cache(maxsize=32)
+def _tuned(market: DealerMarket, seat: str, recipe: AvellanedaStoikov) -> AvellanedaStoikov:
+    return tune_avellaneda_stoikov(market, seat, recipe=recipe)
+
+
+def _quoting(
+    kind: str,
+    market: DealerMarket,
+    vega_noise: float | None,
+    variance_rate: float | None,
+    distances: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+) -> Act:
+    """An act that turns distances(q, time left, variance rate) [batch, n, 2] into (half-spread, skew) actions."""
+    role = _maker(market)
+    if "inventory" not in role.observation:
+        raise ValueError(f"{kind} needs to see its inventory: market.makers.observe.own must be true")
+    inventory, time_left = role.observation.slice("inventory"), role.observation.slice("time_left")
+    vega = role.observation.slice("vega") if "vega" in role.observation else None
+    noise_of_vol = getattr(market.makers.risk, "vega_noise", 0.01) if vega_noise is None else vega_noise
+    steady = _steady_variance(market)
+
+    def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        q, tau = observation[:, inventory].astype(float), observation[:, time_left].astype(float)
+        if variance_rate is not None:
+            variance = np.full_like(q, variance_rate)
+        else:
+            variance = np.broadcast_to(steady, q.shape)
+            if vega is not None:
+                variance = variance + np.square(noise_of_vol * observation[:, vega].astype(float))
+        distance = distances(q, tau, variance)
+        bid, ask = distance[..., 0], distance[..., 1]
+        return _unit(market, 0.5 * (ask + bid), 0.5 * (ask - bid))
+
+    return act
+
+
+def _steady_variance(market: DealerMarket) -> np.ndarray:
+    """Variance rate of one lot besides vega, currency^2/unit [n]: shocks, and the delta where nothing is hedged."""
+    from arena.markets.dealer_tables import initial_greeks
+
+    loading = market.loading().mean(axis=0)
+    variance = np.square(loading).sum(axis=1)
+    if market.makers.hedging.kind == "none":
+        delta, deviation = initial_greeks(market)[1], initial_greeks(market)[4]
+        variance = variance + np.square(delta * deviation) / market.clock.horizon
+    return variance
+
+
+def _maker(market: DealerMarket) -> Role:
+    return market.roles[0]
+
+
+def _unit(market: DealerMarket, half: np.ndarray, skew: np.ndarray) -> np.ndarray:
+    """Half-spreads and skews [batch, n] as an action [batch, K] in [-1, 1]; a hedge offset, where there is one, is 0."""
+    layout = _maker(market).action
+    physical = np.zeros((len(half), layout.size))
+    physical[:, 0 : 2 * market.n : 2] = half
+    physical[:, 1 : 2 * market.n : 2] = skew
+    return np.clip(layout.to_unit(physical), -1.0, 1.0)
+
+
+Maker = Annotated[ConstantSpread | AvellanedaStoikov | GueantLehalle, Field(discriminator="kind")]
+"""The scripted makers a scenario may name."""
