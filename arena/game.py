@@ -1,0 +1,114 @@
+"""A game: B copies of one market played in lock-step, with named columns and a counter for a clock."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arena.markets import draws
+from arena.markets.dealer import DealerMarket
+from arena.markets.dealer_kernel import advance, begin
+from arena.markets.dealer_tables import tables
+from arena.markets.ledger import LedgerError, message
+from arena.markets.market import Role
+
+Views = dict[str, NDArray]
+_LANES = 8
+"""Batches are padded to a multiple of this, so that one game fills the same vector instructions as a thousand."""
+
+
+class Game:
+    """B games of one market in lock-step.
+
+    `observation`, `action` and `reward` hold one view per role, [B, seats, D | K | -] (float32, float64, float64), onto
+    buffers whose last axis in memory is the game: they change with the next step, so copy what you keep. You may write
+    `action` in place and call `advance()` instead of `step(actions)`.
+
+    A game depends on its own seed and its actions only: not on B, not on its neighbours (bitwise).
+    """
+
+    def __init__(self, market: DealerMarket, batch: int):
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1, found {batch}")
+        self.market, self.batch, self.steps = market, batch, market.clock.steps
+        self.roles: dict[str, Role] = {role.name: role for role in market.roles}
+        self._tables = tables(market)
+        width = -(-batch // _LANES) * _LANES
+        self._state = np.zeros((market.state.size, width))
+        self._seeds = np.zeros(width, np.uint64)
+        self._failure = np.zeros(2)
+        self._observation = np.zeros((self._columns("observation"), width), np.float32)
+        self._action = np.zeros((self._columns("action"), width))
+        self._noise = np.zeros_like(self._action)
+        self.step_index = 0
+        self.observation: Views = self._views(self._observation, "observation")
+        self.action: Views = self._views(self._action, "action")
+        self.reward: Views = {name: self.view(f"reward_{name}") for name in self.roles}
+        self._noise_views = self._views(self._noise, "action")
+
+    def _columns(self, kind: str) -> int:
+        return sum(getattr(role, kind).size * len(role.agents) for role in self.roles.values())
+
+    def _views(self, buffer: NDArray, kind: str) -> Views:
+        views, start = {}, 0
+        for name, role in self.roles.items():
+            seats, size = len(role.agents), getattr(role, kind).size
+            block = buffer[start : start + seats * size, : self.batch].reshape(seats, size, self.batch)
+            views[name] = block.transpose(2, 0, 1)
+            start += seats * size
+        return views
+
+    @property
+    def done(self) -> bool:
+        """Whether the horizon is reached (no game ends before the others)."""
+        return self.step_index >= self.steps
+
+    @property
+    def state(self) -> NDArray[np.float64]:
+        """The whole state [R, B], rows named by `market.state`; a view."""
+        return self._state[:, : self.batch]
+
+    def view(self, name: str) -> NDArray[np.float64]:
+        """One named quantity of every game, [B, ...]; a view."""
+        shape = self.market.state.field(name).shape
+        rows = self._state[self.market.state.slice(name), : self.batch]
+        return np.moveaxis(rows.reshape(*shape, self.batch), -1, 0)
+
+    def reset(self, seeds: NDArray[np.uint64]) -> Views:
+        """Starts new games from their seeds, uint64 [B]; returns the first observations."""
+        seeds = np.asarray(seeds, dtype=np.uint64)
+        if seeds.shape != (self.batch,):
+            raise ValueError(f"reset needs {self.batch} seeds, found an array of shape {seeds.shape}")
+        padded = np.zeros_like(self._seeds)
+        padded[: self.batch] = seeds
+        draws.mix_seeds(padded, self._seeds)
+        self.step_index = 0
+        begin(*self._tables, self._seeds, self._state, self._observation)
+        return self.observation
+
+    def step(self, actions: Views) -> Views:
+        """Plays one step with actions in [-1, 1], [B, seats, K] by role; returns the rewards.
+
+        Values outside are clipped and what is not a number becomes 0, both counted in the state's `clipped_action`.
+        Raises LedgerError if a conservation law fails, RuntimeError after the end.
+        """
+        for name, view in self.action.items():
+            view[...] = actions[name]
+        return self.advance()
+
+    def advance(self) -> Views:
+        """Plays one step with the actions that stand in `self.action`."""
+        if self.step_index >= self.steps:
+            raise RuntimeError(f"the game is over after {self.steps} steps; call reset first")
+        code = advance(
+            *self._tables, self._seeds, self.step_index, self._state, self._action, self._observation, self._failure
+        )
+        self.step_index += 1
+        if code >= 0:
+            game, residual = int(self._failure[0]), float(self._failure[1])
+            makers = self.market.maker_names
+            raise LedgerError(message(code, game, self.step_index, residual, self.market.product_names, makers))
+        return self.reward
+
+    def noise(self) -> Views:
+        """Standard normals for exploration in this step, [B, seats, K] by role, from each game's own counter."""
+        draws.fill_normals(self._seeds, draws.ACTION, self.step_index, self._noise)
+        return self._noise_views

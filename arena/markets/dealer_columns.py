@@ -1,0 +1,333 @@
+"""Names of all columns of the dealer market (state, observations, actions) and the kernel that writes observations.
+
+The constants are positions of field names in the state layout: `at[MID]` is the first row of `mid`. Layout and kernel
+list the observation columns in the same order; the two functions stand next to each other for that reason.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from arena.layout import Field, Layout
+from arena.markets.fills import ABSENT
+from arena.markets.special import FAST
+
+if TYPE_CHECKING:
+    from arena.markets.dealer import DealerMarket
+    from arena.markets.market import Observe
+
+# fmt: off
+(SPOT, LOG_SPOT, LOG_VOLATILITY, FLOW_FACTOR, PRICE, SHOCK, MID, DELTA, GAMMA, VEGA,
+ MAKER_INVENTORY, MAKER_CASH, MAKER_HEDGE, REMAINING, EXECUTOR_INVENTORY, EXECUTOR_CASH, DIRECTION,
+ NOISE_INVENTORY, NOISE_CASH, VENUE_HEDGE, VENUE_CASH, FEE_CASH, IMPACT_CASH, LEAK_CASH,
+ EDGE_NOISE, EDGE_EXECUTOR, INVENTORY_PNL, HEDGE_PNL, HEDGE_COST, MAKER_FEE, RUNNING_PENALTY, TERMINAL_PENALTY,
+ INITIAL_WEALTH, EXECUTOR_SPREAD_COST, EXECUTOR_IMPACT_COST, EXECUTOR_FEE, EXECUTOR_PENALTY, EXECUTOR_INVENTORY_PNL,
+ DISTANCE, FILL, EXECUTOR_FILL, ARRIVED, UNFILLED_NOISE, UNFILLED_EXECUTOR, CLIPPED_ACTION,
+ REWARD_MAKER, REWARD_EXECUTOR) = range(47)
+# fmt: on
+
+SIDES = ("bid", "ask")
+NOTHING, QUOTES, INVENTORY = range(3)
+RIVALS = {"none": NOTHING, "quotes": QUOTES, "inventory": INVENTORY}
+_FAR = 1e6
+"""Bound of columns that have no natural one; observations are clipped there so that boxes are finite."""
+
+
+def state(market: "DealerMarket") -> Layout:
+    """Rows of the state array [R, B]; quantities that grow are cumulative since the start of the game."""
+    makers, traders, names = market.maker_names, market.executor_names, market.product_names
+    n, m, j = len(names), len(makers), len(traders)
+    two = tuple(f"{name},{side}" for name in names for side in SIDES)
+    pairs = tuple(f"{maker},{trader}" for maker in makers for trader in traders)
+    books = tuple(f"{maker},{name}" for maker in makers for name in names)
+    quotes = tuple(f"{maker},{label}" for maker in makers for label in two)
+
+    def per_maker(name: str) -> Field:
+        return Field(name, (m,), makers, "currency")
+
+    def per_trader(name: str, unit: str = "currency") -> Field:
+        return Field(name, (j,), traders, unit)
+
+    return Layout(
+        [
+            Field("spot", unit="currency"),
+            Field("log_spot"),
+            Field("log_volatility"),
+            Field("flow_factor", unit="log multiplier"),
+            *(Field(name, (n,), names, "currency") for name in ("price", "shock", "mid")),
+            Field("delta", (n,), names, "shares/lot"),
+            Field("gamma", (n,), names, "shares/lot/currency"),
+            Field("vega", (n,), names, "currency per 1.00 vol"),
+            Field("maker_inventory", (m, n), books, "lots"),
+            per_maker("maker_cash"),
+            Field("maker_hedge", (m,), makers, "shares"),
+            per_trader("remaining", "lots, > 0 to buy"),
+            per_trader("executor_inventory", "lots"),
+            per_trader("executor_cash"),
+            per_trader("direction", "+1 buy, -1 sell"),
+            Field("noise_inventory", (n,), names, "lots"),
+            Field("noise_cash", unit="currency"),
+            Field("venue_hedge", unit="shares"),
+            *(Field(name, unit="currency") for name in ("venue_cash", "fee_cash", "impact_cash", "leak_cash")),
+            per_maker("edge_noise"),
+            Field("edge_executor", (m, j), pairs, "currency"),
+            *(per_maker(name) for name in ("inventory_pnl", "hedge_pnl", "hedge_cost", "maker_fee")),
+            *(per_maker(name) for name in ("running_penalty", "terminal_penalty", "initial_wealth")),
+            *(per_trader(f"executor_{name}") for name in ("spread_cost", "impact_cost", "fee", "penalty", "inventory_pnl")),
+            Field("distance", (m, n, 2), quotes, "currency"),
+            Field("fill", (m, n, 2), quotes, "lots in the last step"),
+            per_trader("executor_fill", "lots in the last step"),
+            Field("arrived", (n, 2), two, "lots"),
+            Field("unfilled_noise", (n, 2), two, "lots"),
+            per_trader("unfilled_executor", "lots"),
+            Field("clipped_action", (2,), ("maker", "executor"), "components"),
+            per_maker("reward_maker"),
+            per_trader("reward_executor"),
+        ]
+    )
+
+
+def first_rows(layout: Layout) -> np.ndarray:
+    """First row of each field, in the order of the constants above."""
+    return np.array([layout.slice(field.name).start for field in layout], dtype=np.int64)
+
+
+def maker_action(market: "DealerMarket") -> Layout:
+    """(half_spread, skew) per product and, where the agent hedges, the offset from the delta-neutral holding."""
+    makers, fields = market.makers, []
+    for name in market.product_names:
+        fields.append(Field(f"half_spread[{name}]", unit="currency", low=makers.half_spread[0], high=makers.half_spread[1]))
+        fields.append(Field(f"skew[{name}]", unit="currency", low=makers.skew[0], high=makers.skew[1]))
+    if makers.hedging.kind == "agent":
+        fields.append(Field("hedge_offset", unit="shares", low=-makers.hedging.range, high=makers.hedging.range))
+    return Layout(fields)
+
+
+def executor_action(market: "DealerMarket") -> Layout:
+    """The rate towards the target; bounds are the widest of all seats, each seat is clipped to its own."""
+    low = min(executor.rate[0] for executor in market.executors)
+    high = max(executor.rate[1] for executor in market.executors)
+    return Layout([Field("rate", unit=f"lots/{market.clock.unit}", low=low, high=high)])
+
+
+def has_options(market: "DealerMarket") -> bool:
+    """Whether greeks and moneyness mean anything."""
+    return any(product.right != "asset" for product in market.products)
+
+
+def _common(market: "DealerMarket") -> list[Field]:
+    clock = market.clock
+    fields = [Field("time_left", (), (), clock.unit, 0.0, clock.horizon, clock.horizon / 2, clock.horizon / 3.5)]
+    if market.underlying.volatility.model == "log_ar1":
+        step = market.underlying.volatility.step(1.0)
+        spread = max(step.shock / np.sqrt(1 - step.persistence**2), 1e-3)
+        fields.append(Field("log_volatility", (), (), "ln(annual vol)", -_FAR, _FAR, step.mean, spread))
+    if market.flow.intensity.model == "log_ou":
+        intensity = market.flow.intensity
+        spread = max(intensity.volatility / np.sqrt(2 * intensity.reversion), 1e-3)
+        fields.append(Field("flow_factor", (), (), "log multiplier", -_FAR, _FAR, 0.0, spread))
+    return fields
+
+
+def _inventory_scale(market: "DealerMarket") -> float:
+    """A typical inventory in lots: a quarter of the limit, or what one side of the noise brings in a game."""
+    limit = market.makers.inventory_limit
+    flow = float(market.arrival_rates().mean()) * market.clock.horizon
+    size = max([e.size if isinstance(e.size, float) else np.max(np.abs(e.size.mean)) for e in market.executors], default=0.0)
+    return max(limit / 4.0 if limit else max(np.sqrt(flow * market.flow.lot), size / 2.0), market.flow.lot)
+
+
+def _distance_scale(market: "DealerMarket") -> float:
+    return 1.0 / market.flow.rule.numbers()[0]
+
+
+def maker_observation(market: "DealerMarket") -> Layout:
+    """What a maker sees, in the order in which `observe` writes it."""
+    from arena.markets.dealer_tables import initial_greeks
+
+    makers, names = market.makers, market.product_names
+    n, limit, reach = len(names), makers.inventory_limit or _FAR, makers.max_distance
+    two = tuple(f"{name},{side}" for name in names for side in SIDES)
+    lots, pitch = _inventory_scale(market), _distance_scale(market)
+    fields = _common(market)
+    if has_options(market):
+        price, delta, gamma, vega, spot_sd = initial_greeks(market)
+        spot = market.underlying.spot
+        fields += [
+            Field("mid", (n,), names, "currency", -_FAR, _FAR, price, np.maximum(abs(delta) * spot_sd, 1e-3 * spot)),
+            Field("moneyness", (n,), names, "ln(spot/strike)", -_FAR, _FAR, 0.0, 0.05),
+            Field("vega", (n,), names, "currency per 1.00 vol", -_FAR, _FAR, vega, np.maximum(0.2 * vega, 1e-3)),
+        ]
+    if makers.observe.own:
+        fields.append(Field("inventory", (n,), names, "lots", -limit, limit, 0.0, lots))
+        if has_options(market):
+            spread = lots * np.sqrt(n)
+            fields += [
+                Field("hedge", (), (), "shares", -_FAR, _FAR, 0.0, max(spread * float(np.mean(abs(delta))), 1e-3)),
+                Field("net_delta", (), (), "shares", -_FAR, _FAR, 0.0, max(spread * float(np.mean(abs(delta))), 1e-3)),
+                Field("net_gamma", (), (), "shares/currency", -_FAR, _FAR, 0.0, max(spread * float(np.mean(gamma)), 1e-6)),
+                Field("net_vega", (), (), "currency per 1.00 vol", -_FAR, _FAR, 0.0, max(spread * float(np.mean(vega)), 1e-3)),
+            ]
+        fields.append(Field("distance", (n, 2), two, "currency", makers.min_distance, reach, pitch / 2, pitch))
+        fields.append(Field("fill", (n, 2), two, "lots", 0.0, _FAR, 0.0, market.flow.lot))
+    return Layout(fields + _rivals(market, makers.observe, n * 2, two, "best_rival_distance", makers.count - 1))
+
+
+def executor_observation(market: "DealerMarket") -> Layout:
+    """What an executor sees, in the order in which `observe` writes it."""
+    size = max(e.size if isinstance(e.size, float) else np.max(np.abs(e.size.mean)) + e.size.spread for e in market.executors)
+    fields = _common(market)
+    if market.executors_observe.own:
+        fields += [
+            Field("remaining", (), (), "lots, > 0 to buy", -_FAR, _FAR, 0.0, size / 2),
+            Field("to_trade", (), (), "lots left in the direction of the order", -_FAR, _FAR, size / 2, size / 3.5),
+            Field("executor_fill", (), (), "lots", -_FAR, _FAR, 0.0, market.flow.lot),
+        ]
+    return Layout(fields + _rivals(market, market.executors_observe, 2, SIDES, "best_distance", market.makers.count))
+
+
+def _rivals(
+    market: "DealerMarket", observe_: "Observe", size: int, labels: tuple[str, ...], name: str, others: int
+) -> list[Field]:
+    """Columns about the other seats: best distances, or every inventory (makers', then executors' remaining)."""
+    if observe_.rivals == "quotes" and others > 0:
+        pitch = _distance_scale(market)
+        low, high = market.makers.min_distance, market.makers.max_distance
+        near = [Field("near_distance", (), (), "currency", low, high, pitch / 2, pitch)] if name == "best_distance" else []
+        return [Field(name, (size,), labels, "currency", low, high, pitch / 2, pitch), *near]
+    if observe_.rivals == "inventory":
+        lots, n, traders = _inventory_scale(market), market.n, len(market.executors)
+        if name == "best_distance":
+            traders -= 1
+            n = 1
+        fields = [Field("maker_inventory", (others, n), (), "lots", -_FAR, _FAR, 0.0, lots)] if others else []
+        if traders:
+            fields.append(Field("trader_remaining", (traders,), (), "lots, > 0 to buy", -_FAR, _FAR, 0.0, lots))
+        return fields
+    return []
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _put(out, column, row, lo, hi, low, high):
+    """Writes one observation column, clipped to its bounds, as float32."""
+    target = out[column, lo:hi]
+    least, most = low[column], high[column]
+    for g in range(row.shape[0]):
+        target[g] = min(max(row[g], least), most)
+    return column + 1
+
+
+@njit(error_model="numpy")
+def _put_rows(out, column, state, first, count, lo, hi, low, high):
+    for r in range(first, first + count):
+        column = _put(out, column, state[r, lo:hi], lo, hi, low, high)
+    return column
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _net(total, state, inventory, greek, n, lo, hi):
+    """total = sum_i inventory_i greek_i."""
+    for g in range(total.shape[0]):
+        total[g] = 0.0
+    for i in range(n):
+        q, x = state[inventory + i, lo:hi], state[greek + i, lo:hi]
+        for g in range(total.shape[0]):
+            total[g] += q[g] * x[g]
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _best(total, state, first, stride, skip, makers, lo, hi):
+    """total = least distance over the makers but `skip`."""
+    for g in range(total.shape[0]):
+        total[g] = ABSENT
+    for m in range(makers):
+        if m != skip:
+            row = state[first + m * stride, lo:hi]
+            for g in range(total.shape[0]):
+                total[g] = min(total[g], row[g])
+
+
+@njit(error_model="numpy")
+def _observe_common(out, c, at, state, time_left, random_volatility, random_flow, row, lo, hi, low, high):
+    for g in range(row.shape[0]):
+        row[g] = time_left
+    c = _put(out, c, row, lo, hi, low, high)
+    if random_volatility:
+        c = _put(out, c, state[at[LOG_VOLATILITY], lo:hi], lo, hi, low, high)
+    if random_flow:
+        c = _put(out, c, state[at[FLOW_FACTOR], lo:hi], lo, hi, low, high)
+    return c
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def observe(size, at, state, out, low, high, log_strike, product_of, time_left, row, lo, hi):
+    """Writes the observations of all seats into out [columns of all seats, B], columns lo:hi of the games.
+
+    size = (n, M, N, options?, random volatility?, random flow?, own and rivals flags of makers, of executors);
+    `row` [W] is scratch.
+    """
+    n, makers, traders = size[0], size[1], size[2]
+    options, random_volatility, random_flow = size[3], size[4], size[5]
+    own, rivals, trader_own, trader_rivals = size[6], size[7], size[8], size[9]
+    c = 0
+    for m in range(makers):
+        c = _observe_common(out, c, at, state, time_left, random_volatility, random_flow, row, lo, hi, low, high)
+        inventory = at[MAKER_INVENTORY] + m * n
+        if options:
+            c = _put_rows(out, c, state, at[MID], n, lo, hi, low, high)
+            log_spot = state[at[LOG_SPOT], lo:hi]
+            for i in range(n):
+                for g in range(row.shape[0]):
+                    row[g] = log_spot[g] - log_strike[i]
+                c = _put(out, c, row, lo, hi, low, high)
+            c = _put_rows(out, c, state, at[VEGA], n, lo, hi, low, high)
+        if own:
+            c = _put_rows(out, c, state, inventory, n, lo, hi, low, high)
+            if options:
+                hedge = state[at[MAKER_HEDGE] + m, lo:hi]
+                c = _put(out, c, hedge, lo, hi, low, high)
+                _net(row, state, inventory, at[DELTA], n, lo, hi)
+                for g in range(row.shape[0]):
+                    row[g] += hedge[g]
+                c = _put(out, c, row, lo, hi, low, high)
+                _net(row, state, inventory, at[GAMMA], n, lo, hi)
+                c = _put(out, c, row, lo, hi, low, high)
+                _net(row, state, inventory, at[VEGA], n, lo, hi)
+                c = _put(out, c, row, lo, hi, low, high)
+            c = _put_rows(out, c, state, at[DISTANCE] + m * 2 * n, 2 * n, lo, hi, low, high)
+            c = _put_rows(out, c, state, at[FILL] + m * 2 * n, 2 * n, lo, hi, low, high)
+        if rivals == QUOTES and makers > 1:
+            for r in range(2 * n):
+                _best(row, state, at[DISTANCE] + r, 2 * n, m, makers, lo, hi)
+                c = _put(out, c, row, lo, hi, low, high)
+        elif rivals == INVENTORY:
+            for other in range(makers):
+                if other != m:
+                    c = _put_rows(out, c, state, at[MAKER_INVENTORY] + other * n, n, lo, hi, low, high)
+            c = _put_rows(out, c, state, at[REMAINING], traders, lo, hi, low, high)
+    for j in range(traders):
+        c = _observe_common(out, c, at, state, time_left, random_volatility, random_flow, row, lo, hi, low, high)
+        direction, product = state[at[DIRECTION] + j, lo:hi], product_of[j]
+        if trader_own:
+            remaining = state[at[REMAINING] + j, lo:hi]
+            c = _put(out, c, remaining, lo, hi, low, high)
+            for g in range(row.shape[0]):
+                row[g] = remaining[g] * direction[g]
+            c = _put(out, c, row, lo, hi, low, high)
+            c = _put(out, c, state[at[EXECUTOR_FILL] + j, lo:hi], lo, hi, low, high)
+        if trader_rivals == QUOTES:
+            for side in range(2):
+                _best(row, state, at[DISTANCE] + 2 * product + side, 2 * n, -1, makers, lo, hi)
+                c = _put(out, c, row, lo, hi, low, high)
+            bid, ask = out[c - 2, lo:hi], out[c - 1, lo:hi]
+            for g in range(row.shape[0]):
+                row[g] = ask[g] if direction[g] > 0.0 else bid[g]
+            c = _put(out, c, row, lo, hi, low, high)
+        elif trader_rivals == INVENTORY:
+            for m in range(makers):
+                c = _put_rows(out, c, state, at[MAKER_INVENTORY] + m * n + product, 1, lo, hi, low, high)
+            for other in range(traders):
+                if other != j:
+                    c = _put_rows(out, c, state, at[REMAINING] + other, 1, lo, hi, low, high)
+    return c

@@ -1,0 +1,199 @@
+"""One step of the option dealer market for a batch of games: the order of events, in two kernels.
+
+`begin` opens the games, `advance` plays one step of all of them and `observe` (called by both) writes what everybody
+sees. Games are worked through in blocks that stay in the processor's second-level cache.
+"""
+
+import numpy as np
+from numba import njit
+
+from arena.markets import dealer_columns as columns
+from arena.markets import draws
+from arena.markets.dealer_columns import (
+    DIRECTION,
+    DISTANCE,
+    EXECUTOR_INVENTORY_PNL,
+    EXECUTOR_INVENTORY,
+    EXECUTOR_PENALTY,
+    FLOW_FACTOR,
+    INITIAL_WEALTH,
+    LOG_SPOT,
+    LOG_VOLATILITY,
+    MAKER_HEDGE,
+    MAKER_INVENTORY,
+    MID,
+    NOISE_INVENTORY,
+    REMAINING,
+    REWARD_EXECUTOR,
+    REWARD_MAKER,
+    SPOT,
+)
+from arena.markets.dealer_moves import NEXT_PRODUCT, adopt, hedge_and_mark, move, penalise, price_products
+from arena.markets.dealer_tables import (
+    AGENT,
+    COSTLY,
+    DT,
+    FLOW_START,
+    FLUID,
+    HEDGE,
+    HEDGE_RANGE,
+    LOT,
+    PERFECT,
+    PRODUCT,
+    RUNNING,
+    SIDE,
+    SIZE_MEAN,
+    SIZE_SPREAD,
+    SPOT_START,
+    START_DISTANCE,
+    STEPS,
+    TERMINAL,
+    VOL_MEAN,
+    VOL_START,
+)
+from arena.markets.ledger import check, wealth
+from arena.markets.special import FAST
+from arena.markets.dealer_trades import executor_rates, quote, read_action, trade
+
+BLOCK = 256
+"""Games per block: about 100 rows of 2 kB stay in a 1 MB cache."""
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _draw(mean, spread, lot, fluid, seeds, key, out):
+    """Uniform on mean -+ spread, in whole lots unless the flow is fluid."""
+    for g in range(out.shape[0]):
+        out[g] = mean + spread * (2.0 * draws.uniform(seeds[g], key) - 1.0)
+    if not fluid and spread > 0.0:
+        for g in range(out.shape[0]):
+            out[g] = np.round(out[g] / lot) * lot
+
+
+@njit(cache=True, error_model="numpy")
+def begin(size, number, at, product, maker, executor, table, low, high, seeds, state, observation):
+    """Opens all games: state [R, B] zeroed and filled from the parameters and each game's own draws."""
+    n, makers, traders, games = size[0], size[1], size[2], state.shape[1]
+    state[:] = 0.0
+    row, other = np.empty(games), np.empty(games)
+    state[at[SPOT]] = number[SPOT_START]
+    state[at[LOG_SPOT]] = np.log(number[SPOT_START])
+    state[at[FLOW_FACTOR]] = number[FLOW_START]
+    if size[4]:
+        first, second = draws.key(draws.START, 0, 0), draws.key(draws.START, 0, 1)
+        for g in range(games):
+            state[at[LOG_VOLATILITY], g] = number[VOL_MEAN] + number[VOL_START] * draws.normal(seeds[g], first, second)
+    prices = np.empty((4 * n, games))
+    price_products(n, product, table[0], state[at[SPOT]], state[at[LOG_SPOT]], prices)
+    for i in range(n):
+        state[at[MID] + i] = prices[i]
+        for k, name in enumerate((columns.PRICE, columns.DELTA, columns.GAMMA, columns.VEGA)):
+            state[at[name] + i] = prices[k * n + i]
+    for m in range(makers):
+        for i in range(n):
+            _draw(maker[m, 3], maker[m, 4], number[LOT], size[FLUID], seeds,
+                  draws.key(draws.START, 1, m * n + i), row)
+            state[at[MAKER_INVENTORY] + m * n + i] = row
+            state[at[NOISE_INVENTORY] + i] -= row
+            for side in range(2):
+                state[at[DISTANCE] + (m * n + i) * 2 + side] = number[START_DISTANCE]
+            if size[HEDGE] == PERFECT:
+                state[at[MAKER_HEDGE] + m] -= row * prices[n + i]
+        row[:] = 0.0
+        wealth(size, at, state, m, row, other, 0, games)
+        state[at[INITIAL_WEALTH] + m] = row
+    for j in range(traders):
+        _draw(executor[j, SIZE_MEAN], executor[j, SIZE_SPREAD], number[LOT], size[FLUID], seeds,
+              draws.key(draws.PARENT, 0, 2 * j), row)
+        coin = draws.key(draws.PARENT, 0, 2 * j + 1)
+        for g in range(games):
+            side = executor[j, SIDE]
+            if side == 0.0:
+                side = 1.0 if draws.uniform(seeds[g], coin) < 0.5 else -1.0
+            state[at[DIRECTION] + j, g] = side
+            state[at[REMAINING] + j, g] = side * row[g]
+    columns.observe(size, at, state, observation, low, high, product[:, 2], _products(executor), number[DT] * size[STEPS],
+                    row, 0, games)
+
+
+@njit(error_model="numpy")
+def _products(executor):
+    out = np.empty(executor.shape[0], np.int64)
+    for j in range(executor.shape[0]):
+        out[j] = int(executor[j, PRODUCT])
+    return out
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _charge_executors(size, number, at, executor, state, before, nxt, step, lo, hi):
+    """Running penalty on the remaining quantity (mean over the step), terminal penalty at the end, and the mark of what
+    was bought (kept apart from the reward: it has mean zero and the paper leaves it out)."""
+    n = size[0]
+    for j in range(size[2]):
+        i = int(executor[j, PRODUCT])
+        after, was = state[at[REMAINING] + j, lo:hi], before[j]
+        penalty, reward = state[at[EXECUTOR_PENALTY] + j, lo:hi], state[at[REWARD_EXECUTOR] + j, lo:hi]
+        held, gain = state[at[EXECUTOR_INVENTORY] + j, lo:hi], state[at[EXECUTOR_INVENTORY_PNL] + j, lo:hi]
+        new, shock, old = nxt[NEXT_PRODUCT + i], nxt[NEXT_PRODUCT + 4 * n + i], state[at[MID] + i, lo:hi]
+        weight = executor[j, RUNNING] * number[DT]
+        terminal = executor[j, TERMINAL] if step + 1 == size[STEPS] else 0.0
+        cross = 1.0 / 3.0 if size[FLUID] else 0.0
+        ends = 1.0 / 3.0 if size[FLUID] else 0.5
+        for g in range(after.shape[0]):
+            x, y = was[g], after[g]
+            due = weight * (ends * (x * x + y * y) + cross * x * y) + terminal * y * y
+            penalty[g] += due
+            reward[g] -= due
+            gain[g] += held[g] * (new[g] + shock[g] - old[g])
+
+
+@njit(cache=True, error_model="numpy")
+def advance(size, number, at, product, maker, executor, table, low, high, seeds, step, state, action, observation, failure):
+    """Plays one step of every game.
+
+    seeds uint64 [B] (mixed); state float64 [R, B]; action float64 [columns of all seats, B]; observation float32
+    [columns of all seats, B]. Returns -1, or the code of the account whose identity failed (see `ledger.check`), with
+    failure = (game, residual).
+    """
+    n, makers, traders, games = size[0], size[1], size[2], state.shape[1]
+    width = min(BLOCK, games)
+    work = np.empty((5 * makers + 10 + 5 * n + 6 + 2 * traders, width))
+    offset = maker[:, 2].copy()
+    log_strike, product_of = product[:, 2].copy(), _products(executor)
+    code = -1
+    for lo in range(0, games, BLOCK):
+        hi = min(lo + BLOCK, games)
+        w = hi - lo
+        scratch = work if w == width else np.empty((work.shape[0], w))
+        trades = scratch[: 5 * makers + 10]
+        nxt = scratch[5 * makers + 10 : 5 * makers + 16 + 5 * n]
+        rate = scratch[5 * makers + 16 + 5 * n : 5 * makers + 16 + 5 * n + traders]
+        before = scratch[5 * makers + 16 + 5 * n + traders :]
+        block_seeds = seeds[lo:hi]
+        for m in range(makers):
+            state[at[REWARD_MAKER] + m, lo:hi] = 0.0
+        for j in range(traders):
+            state[at[REWARD_EXECUTOR] + j, lo:hi] = 0.0
+            before[j] = state[at[REMAINING] + j, lo:hi]
+        move(size, number, at, product, table, block_seeds, state, nxt, step, lo, hi)
+        quote(size, number, at, state, action, trades, lo, hi)
+        executor_rates(size, number, at, executor, state, action, rate, lo, hi)
+        trade(size, number, at, executor, offset, table, block_seeds, state, nxt, rate, trades, step, lo, hi)
+        for m in range(makers):
+            if size[HEDGE] == AGENT:
+                chosen = trades[2]
+                read_action(action[m * (2 * n + 1) + 2 * n, lo:hi], state[at[columns.CLIPPED_ACTION], lo:hi], chosen)
+                chosen *= number[HEDGE_RANGE]
+            elif size[HEDGE] == COSTLY:
+                trades[2][:] = 0.0
+            hedge_and_mark(size, number, at, state, nxt, trades[2], trades, m, lo, hi)
+            penalise(size, number, at, maker, table, state, nxt, trades, m, step, lo, hi)
+        _charge_executors(size, number, at, executor, state, before, nxt, step, lo, hi)
+        adopt(size, at, state, nxt, lo, hi)
+        failed = check(size, at, executor, state, trades, lo, hi)
+        if failed >= 0 and code < 0:
+            code = failed
+            worst = np.argmax(np.abs(trades[0]) / (1.0 + trades[1]))
+            failure[0], failure[1] = lo + worst, trades[0, worst]
+        left = number[DT] * (size[STEPS] - step - 1)
+        columns.observe(size, at, state, observation, low, high, log_strike, product_of, left, trades[0], lo, hi)
+    return code

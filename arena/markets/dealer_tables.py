@@ -1,0 +1,236 @@
+"""The dealer market's parameters as the plain arrays its kernels read."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from arena.markets import dealer_columns as columns
+from arena.markets.dealer import AgentHedge, CostlyHedge, QuadraticRisk, Start
+from arena.markets.fills import offsets_of
+from arena.solvers.black_scholes import greeks
+
+if TYPE_CHECKING:
+    from arena.markets.dealer import DealerMarket
+
+# fmt: off
+(RULE, FLUID, HEDGE, HAS_SHOCK, HAS_IMPACT, HAS_INFORMED, HAS_VEGA_RISK, HAS_LOADING_RISK,
+ HAS_QUADRATIC, STEPS) = range(10, 20)
+(DT, LOT, LIMIT, MIN_DISTANCE, MAX_DISTANCE, RULE_FIRST, RULE_SECOND, INFORMED, IMPACT, MAKER_FEE_RATE, TAKER_FEE_RATE,
+ HEDGE_RATE, HEDGE_RANGE, PSI_EACH, PSI_ALL, LOADING_AVERSION, VEGA_AVERSION, VOL_MEAN, VOL_PERSISTENCE, VOL_SHOCK,
+ VOL_CORRELATION, VOL_START, FLOW_PERSISTENCE, FLOW_SHOCK, FLOW_START, SPOT_START, HALF_LOW, HALF_WIDTH,
+ SKEW_LOW, SKEW_WIDTH, RATE_LOW, RATE_WIDTH, YEARS_PER_STEP, START_DISTANCE) = range(34)
+(PRODUCT, OWN_RATE_LOW, OWN_RATE_HIGH, TEMPORARY, CROSS, RUNNING, TERMINAL, PAYS_BEST, STOPS, SIDE, SIZE_MEAN,
+ SIZE_SPREAD) = range(12)
+# fmt: on
+NO_HEDGE, PERFECT, COSTLY, AGENT = range(4)
+HEDGES = {"none": NO_HEDGE, "perfect": PERFECT, "costly": COSTLY, "agent": AGENT}
+NO_LIMIT = 1e15
+
+
+class Tables(NamedTuple):
+    """Parameters of one market as arrays, in the order in which the kernels take them.
+
+    size int64 [20]: sizes and switches; number float64 [34]: scalars; at int64: first state row of each field;
+    product [n, 3]: sign (+1 call, -1 put, 0 asset), strike, ln strike; maker [M, 5]: running and terminal quadratic
+    penalty, offset, initial inventory mean and spread; executor [N, 12]; table [T+1, ...] per decision: standard
+    deviation of the log-spot step, then per product the standard deviation left to expiry, the square root of the
+    time to expiry in years, the expected noise orders [n, 2] and the shock loading [n, n] of the step.
+    low, high float32: bounds of the observation columns of all seats.
+    """
+
+    size: np.ndarray
+    number: np.ndarray
+    at: np.ndarray
+    product: np.ndarray
+    maker: np.ndarray
+    executor: np.ndarray
+    table: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def tables(market: "DealerMarket") -> Tables:
+    """Packs a market's parameters; cached, for markets are immutable."""
+    low = [role.observation.low for role in market.roles for _ in role.agents]
+    high = [role.observation.high for role in market.roles for _ in role.agents]
+    return Tables(
+        size=_size(market),
+        number=_number(market),
+        at=columns.first_rows(market.state),
+        product=_product(market),
+        maker=_maker(market),
+        executor=_executor(market),
+        table=_table(market),
+        low=np.concatenate(low).astype(np.float32),
+        high=np.concatenate(high).astype(np.float32),
+    )
+
+
+def _size(market: "DealerMarket") -> np.ndarray:
+    makers, flow, risk = market.makers, market.flow, market.makers.risk
+    return np.array(
+        [
+            market.n,
+            makers.count,
+            len(market.executors),
+            columns.has_options(market),
+            market.underlying.volatility.model == "log_ar1",
+            flow.intensity.model == "log_ou",
+            makers.observe.own,
+            columns.RIVALS[makers.observe.rivals],
+            market.executors_observe.own,
+            columns.RIVALS[market.executors_observe.rivals],
+            flow.rule.code,
+            flow.orders == "fluid",
+            HEDGES[makers.hedging.kind],
+            bool(np.any(market.loading())),
+            market.mark.impact > 0,
+            flow.informed_share > 0,
+            risk.kind == "vega" and risk.risk_aversion * risk.vega_noise > 0,
+            risk.kind == "running" and risk.risk_aversion > 0,
+            risk.kind == "quadratic",
+            market.clock.steps,
+        ],
+        dtype=np.int64,
+    )
+
+
+def _number(market: "DealerMarket") -> np.ndarray:
+    makers, flow, clock = market.makers, market.flow, market.clock
+    risk, hedging, intensity = makers.risk, makers.hedging, flow.intensity
+    vol = market.underlying.volatility.step(clock.dt)
+    psi = 0.0 if isinstance(risk, QuadraticRisk) else risk.terminal_penalty
+    decay = np.exp(-intensity.reversion * clock.dt) if intensity.model == "log_ou" else 0.0
+    spread = intensity.volatility / np.sqrt(2 * intensity.reversion) if intensity.model == "log_ou" else 0.0
+    rate = market.roles[1].action if market.executors else None
+    first, second = flow.rule.numbers()
+    return np.array(
+        [
+            clock.dt,
+            flow.lot,
+            makers.inventory_limit or NO_LIMIT,
+            makers.min_distance,
+            makers.max_distance,
+            first,
+            second,
+            flow.informed_share,
+            market.mark.impact,
+            market.fees.maker,
+            market.fees.taker,
+            hedging.cost if isinstance(hedging, CostlyHedge | AgentHedge) else 0.0,
+            hedging.range if isinstance(hedging, AgentHedge) else 0.0,
+            0.0 if risk.kind == "portfolio" else psi,
+            psi if risk.kind == "portfolio" else 0.0,
+            risk.risk_aversion if risk.kind == "running" else 0.0,
+            risk.risk_aversion * risk.vega_noise**2 if risk.kind == "vega" else 0.0,
+            *((vol.mean, vol.persistence, vol.shock, vol.correlation, vol.initial_spread) if vol else (0.0,) * 5),
+            decay,
+            spread * np.sqrt(1 - decay**2),
+            intensity.initial if intensity.model == "log_ou" else 0.0,
+            market.underlying.spot,
+            makers.half_spread[0],
+            makers.half_spread[1] - makers.half_spread[0],
+            makers.skew[0],
+            makers.skew[1] - makers.skew[0],
+            rate.low[0] if rate else 0.0,
+            rate.high[0] - rate.low[0] if rate else 0.0,
+            clock.dt * clock.years,
+            min(max(1.0 / first, makers.min_distance), makers.max_distance),
+        ],
+        dtype=float,
+    )
+
+
+def _product(market: "DealerMarket") -> np.ndarray:
+    sign = {"call": 1.0, "put": -1.0, "asset": 0.0}
+    rows = [(sign[p.right], p.strike or 0.0, np.log(p.strike) if p.strike else 0.0) for p in market.products]
+    return np.array(rows, dtype=float)
+
+
+def _maker(market: "DealerMarket") -> np.ndarray:
+    makers, risk, count = market.makers, market.makers.risk, market.makers.count
+    start = makers.initial_inventory
+    mean, spread = (start.mean, start.spread) if isinstance(start, Start) else (start, 0.0)
+    quadratic = isinstance(risk, QuadraticRisk)
+    rows = [
+        risk.running_penalty if quadratic else 0.0,
+        risk.terminal_penalty if quadratic else 0.0,
+        offsets_of(market.flow.rule, count),
+        mean,
+        spread,
+    ]
+    return np.ascontiguousarray(np.stack([np.broadcast_to(np.asarray(row, dtype=float), count) for row in rows], axis=1))
+
+
+def _executor(market: "DealerMarket") -> np.ndarray:
+    side = {"buy": 1.0, "sell": -1.0, "coin": 0.0}
+    rows = []
+    for j, e in enumerate(market.executors):
+        mean = e.size.mean if isinstance(e.size, Start) else e.size
+        rows.append(
+            (
+                market.product_names.index(e.product),
+                *e.rate,
+                e.temporary_impact,
+                e.cross_impact,
+                e.running_penalty,
+                e.terminal_penalty,
+                e.price == "best",
+                e.stop_at_target,
+                side[e.side],
+                mean[j] if isinstance(mean, tuple) else mean,
+                e.size.spread if isinstance(e.size, Start) else 0.0,
+            )
+        )
+    return np.array(rows, dtype=float).reshape(len(rows), 12)
+
+
+def _times(market: "DealerMarket") -> np.ndarray:
+    return np.linspace(0.0, market.clock.horizon, market.clock.steps + 1)
+
+
+def remaining_deviation(market: "DealerMarket") -> np.ndarray:
+    """Standard deviation of ln S left to expiry at which each product is marked, [T+1, n] (0 for an asset)."""
+    times, out = _times(market), np.zeros((market.clock.steps + 1, market.n))
+    for i, product in enumerate(market.products):
+        if product.expiry is None:
+            continue
+        if product.implied_volatility is not None:
+            variance = product.implied_volatility**2 * market.clock.years * (product.expiry - times)
+        else:
+            variance = market.underlying.volatility.variance(times, np.full_like(times, product.expiry), market.clock.years)
+        out[:, i] = np.sqrt(variance)
+    return out
+
+
+def _table(market: "DealerMarket") -> np.ndarray:
+    clock, n, steps = market.clock, market.n, market.clock.steps
+    times = _times(market)
+    spot = np.zeros((steps + 1, 1))
+    spot[:-1, 0] = np.sqrt(market.underlying.volatility.variance(times[:-1], times[1:], clock.years))
+    expiry = np.array([p.expiry if p.expiry is not None else np.nan for p in market.products])
+    years = np.nan_to_num((expiry[None, :] - times[:, None]) * clock.years)
+    flow = np.zeros((steps + 1, 2 * n))
+    flow[:-1] = market.arrival_rates().reshape(steps, 2 * n) * clock.dt
+    loading = np.zeros((steps + 1, n * n))
+    loading[:-1] = market.loading().reshape(steps, n * n) * np.sqrt(clock.dt)
+    return np.ascontiguousarray(np.hstack([spot, remaining_deviation(market), np.sqrt(years), flow, loading]))
+
+
+def initial_greeks(market: "DealerMarket") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Price, delta, gamma and vega of each product at time 0 [n], and the spot's standard deviation over the game."""
+    spot, years = market.underlying.spot, market.clock.years
+    deviation = remaining_deviation(market)[0]
+    rows = []
+    for product, sd in zip(market.products, deviation, strict=True):
+        if product.right == "asset":
+            rows.append((spot, 1.0, 0.0, 0.0))
+            continue
+        tau = product.expiry * years
+        g = greeks(spot, product.strike, tau, sd / np.sqrt(tau), call=product.right == "call")
+        rows.append((float(g.price), float(g.delta), float(g.gamma), float(g.vega)))
+    price, delta, gamma, vega = np.array(rows, dtype=float).T
+    variance = market.underlying.volatility.variance(np.zeros(1), np.full(1, market.clock.horizon), years)
+    return price, delta, gamma, vega, float(spot * np.sqrt(variance[0]))

@@ -1,0 +1,375 @@
+"""Quotes and trades of the dealer market: from actions to distances, from orders to fills, from fills to cash.
+
+Every trade is written on both sides: maker and taker, cash and contracts. `work` arrays are scratch rows [.., W].
+"""
+
+import numpy as np
+from numba import njit
+
+from arena.markets import draws
+from arena.markets.dealer_columns import (
+    ARRIVED,
+    CLIPPED_ACTION,
+    DIRECTION,
+    DISTANCE,
+    EDGE_EXECUTOR,
+    EDGE_NOISE,
+    EXECUTOR_CASH,
+    EXECUTOR_FEE,
+    EXECUTOR_FILL,
+    EXECUTOR_IMPACT_COST,
+    EXECUTOR_INVENTORY,
+    EXECUTOR_SPREAD_COST,
+    FEE_CASH,
+    FILL,
+    FLOW_FACTOR,
+    IMPACT_CASH,
+    LEAK_CASH,
+    MAKER_CASH,
+    MAKER_FEE,
+    MAKER_INVENTORY,
+    MID,
+    NOISE_CASH,
+    NOISE_INVENTORY,
+    REMAINING,
+    REWARD_EXECUTOR,
+    REWARD_MAKER,
+    UNFILLED_EXECUTOR,
+    UNFILLED_NOISE,
+)
+from arena.markets.dealer_moves import NEXT_PRODUCT
+from arena.markets.dealer_tables import (
+    CROSS,
+    DT,
+    FLUID,
+    HALF_LOW,
+    HALF_WIDTH,
+    HAS_IMPACT,
+    HAS_INFORMED,
+    IMPACT,
+    INFORMED,
+    LIMIT,
+    LOT,
+    MAKER_FEE_RATE,
+    MAX_DISTANCE,
+    MIN_DISTANCE,
+    OWN_RATE_HIGH,
+    OWN_RATE_LOW,
+    PAYS_BEST,
+    PRODUCT,
+    RATE_LOW,
+    RATE_WIDTH,
+    RULE,
+    RULE_FIRST,
+    RULE_SECOND,
+    SKEW_LOW,
+    SKEW_WIDTH,
+    STOPS,
+    TAKER_FEE_RATE,
+    TEMPORARY,
+)
+from arena.markets.fills import ABSENT, flow
+from arena.markets.special import FAST, exp
+
+SAFE = {"nsz", "arcp", "contract"}
+"""Licence of the one kernel that may meet NaN and infinity: the reader of actions."""
+_CAP = 1e12
+
+
+@njit(fastmath=SAFE, error_model="numpy")
+def read_action(action, clipped, out):
+    """Clips one action column to [-1, 1] (not a number becomes 0) and counts the games where it had to."""
+    for g in range(out.shape[0]):
+        a = action[g]
+        inside = (a >= -1.0) & (a <= 1.0)
+        clipped[g] += 0.0 if inside else 1.0
+        out[g] = a if inside else (1.0 if a > 1.0 else (-1.0 if a < -1.0 else 0.0))
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def quote(size, number, at, state, action, work, lo, hi):
+    """Distances from the actions (half_spread, skew): bid = half - skew, ask = half + skew, clipped; `ABSENT` where a
+    fill would break the inventory limit. `work` [2, W]."""
+    n, makers = size[0], size[1]
+    clipped = state[at[CLIPPED_ACTION], lo:hi]
+    lot = number[LOT] * (1.0 - 1e-9)
+    if size[FLUID]:
+        lot = 1e-12
+    least, most, limit = number[MIN_DISTANCE], number[MAX_DISTANCE], number[LIMIT]
+    columns = action.shape[0]
+    k = 0
+    for m in range(makers):
+        for i in range(n):
+            read_action(action[k, lo:hi], clipped, work[0])
+            read_action(action[k + 1, lo:hi], clipped, work[1])
+            k += 2
+            half, skew = work[0], work[1]
+            r = at[DISTANCE] + (m * n + i) * 2
+            bid, ask = state[r, lo:hi], state[r + 1, lo:hi]
+            q = state[at[MAKER_INVENTORY] + m * n + i, lo:hi]
+            for g in range(bid.shape[0]):
+                h = number[HALF_LOW] + (half[g] + 1.0) * (0.5 * number[HALF_WIDTH])
+                s = number[SKEW_LOW] + (skew[g] + 1.0) * (0.5 * number[SKEW_WIDTH])
+                below = min(max(h - s, least), most)
+                above = min(max(h + s, least), most)
+                bid[g] = below if q[g] + lot <= limit else ABSENT
+                ask[g] = above if q[g] - lot >= -limit else ABSENT
+        if columns > makers * 2 * n + size[2]:
+            k += 1  # the hedge offset, read by the hedging kernel
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def executor_rates(size, number, at, executor, state, action, rate, lo, hi):
+    """Rates towards the target into rate [N, W], clipped to each seat's range, zero where nothing is left; charges the
+    temporary impact temporary v_j (v_j + cross mean_{l != j} v_l) dt, v signed."""
+    traders, first = size[2], action.shape[0] - size[2]
+    clipped = state[at[CLIPPED_ACTION] + 1, lo:hi]
+    for j in range(traders):
+        read_action(action[first + j, lo:hi], clipped, rate[j])
+        own, remaining, direction = rate[j], state[at[REMAINING] + j, lo:hi], state[at[DIRECTION] + j, lo:hi]
+        stops = executor[j, STOPS] > 0.0
+        for g in range(own.shape[0]):
+            v = number[RATE_LOW] + (own[g] + 1.0) * (0.5 * number[RATE_WIDTH])
+            v = min(max(v, executor[j, OWN_RATE_LOW]), executor[j, OWN_RATE_HIGH])
+            left = remaining[g] * direction[g]
+            own[g] = (v if left > 1e-12 else 0.0) if stops else v
+        if stops and size[FLUID]:
+            for g in range(own.shape[0]):
+                own[g] = min(own[g], remaining[g] * direction[g] / number[DT])
+    for j in range(traders):
+        direction, own = state[at[DIRECTION] + j, lo:hi], rate[j]
+        cost, cash = state[at[EXECUTOR_IMPACT_COST] + j, lo:hi], state[at[EXECUTOR_CASH] + j, lo:hi]
+        sink, reward = state[at[IMPACT_CASH], lo:hi], state[at[REWARD_EXECUTOR] + j, lo:hi]
+        weight = executor[j, TEMPORARY] * number[DT]
+        for g in range(own.shape[0]):
+            paid = weight * own[g] * own[g]
+            cost[g] += paid
+            cash[g] -= paid
+            sink[g] += paid
+            reward[g] -= paid
+        if executor[j, CROSS] > 0.0 and traders > 1:
+            for other in range(traders):
+                if other != j:
+                    theirs, way = rate[other], state[at[DIRECTION] + other, lo:hi]
+                    cross = weight * executor[j, CROSS] / (traders - 1)
+                    for g in range(own.shape[0]):
+                        paid = cross * own[g] * direction[g] * theirs[g] * way[g]
+                        cost[g] += paid
+                        cash[g] -= paid
+                        sink[g] += paid
+                        reward[g] -= paid
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, work, step, lo, hi):
+    """Noise orders of product i that reach each maker on one side: `fill` rows of the state. `work` [4, W]."""
+    n, makers = size[0], size[1]
+    mean, count, mass, total = work[0], work[1], work[2], work[3]
+    expected = table[step, 1 + 2 * n + 2 * i + side]
+    arrived, unfilled = state[at[ARRIVED] + 2 * i + side, lo:hi], state[at[UNFILLED_NOISE] + 2 * i + side, lo:hi]
+    factor, lot, way = state[at[FLOW_FACTOR], lo:hi], number[LOT], 2.0 * side - 1.0
+    new, shock = nxt[NEXT_PRODUCT + i], nxt[NEXT_PRODUCT + 4 * n + i]
+    mid = state[at[MID] + i, lo:hi]
+    for m in range(makers):
+        rate = intensity[m]
+        for g in range(mean.shape[0]):
+            mean[g] = expected * rate[g]
+        if size[5]:
+            for g in range(mean.shape[0]):
+                mean[g] *= exp(factor[g])
+        if size[HAS_INFORMED]:
+            for g in range(mean.shape[0]):
+                gap = new[g] + shock[g] - mid[g]
+                lean = 1.0 if gap > 0.0 else (-1.0 if gap < 0.0 else 0.0)
+                mean[g] *= 1.0 + number[INFORMED] * way * lean
+        room = state[at[MAKER_INVENTORY] + m * n + i, lo:hi]
+        fill = state[at[FILL] + (m * n + i) * 2 + side, lo:hi]
+        if size[FLUID]:
+            for g in range(mean.shape[0]):
+                most = max(number[LIMIT] + way * room[g], 0.0)
+                filled = min(mean[g], most)
+                arrived[g] += mean[g]
+                unfilled[g] += mean[g] - filled
+                fill[g] = filled
+        else:
+            inverse = 1.0 / lot
+            for g in range(mean.shape[0]):
+                mean[g] = min(mean[g] * inverse, 500.0)
+            draws.poisson_row(seeds, draws.key(draws.NOISE, step, (i * 2 + side) * makers + m), mean, count, mass, total)
+            for g in range(mean.shape[0]):
+                most = np.floor(min(max((number[LIMIT] + way * room[g]) * inverse, 0.0), _CAP) + 1e-9)
+                filled = min(count[g], most)
+                arrived[g] += count[g] * lot
+                unfilled[g] += (count[g] - filled) * lot
+                fill[g] = filled * lot
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _settle_noise(size, number, at, state, volume, i, lo, hi):
+    """Books the noise fills of product i: cash, contracts, edge, fees; adds signed taker volume to `volume`."""
+    n, makers = size[0], size[1]
+    mid, noise_cash = state[at[MID] + i, lo:hi], state[at[NOISE_CASH], lo:hi]
+    noise, fees = state[at[NOISE_INVENTORY] + i, lo:hi], state[at[FEE_CASH], lo:hi]
+    maker_fee, taker_fee = number[MAKER_FEE_RATE], number[TAKER_FEE_RATE]
+    for m in range(makers):
+        r = (m * n + i) * 2
+        bid, ask = state[at[FILL] + r, lo:hi], state[at[FILL] + r + 1, lo:hi]
+        low, high = state[at[DISTANCE] + r, lo:hi], state[at[DISTANCE] + r + 1, lo:hi]
+        q, cash = state[at[MAKER_INVENTORY] + m * n + i, lo:hi], state[at[MAKER_CASH] + m, lo:hi]
+        edge, reward = state[at[EDGE_NOISE] + m, lo:hi], state[at[REWARD_MAKER] + m, lo:hi]
+        paid = state[at[MAKER_FEE] + m, lo:hi]
+        for g in range(mid.shape[0]):
+            earned = bid[g] * low[g] + ask[g] * high[g]
+            net = bid[g] - ask[g]
+            traded = bid[g] + ask[g]
+            change = earned - net * mid[g]
+            q[g] += net
+            noise[g] -= net
+            cash[g] += change - maker_fee * traded
+            noise_cash[g] -= change + taker_fee * traded
+            fees[g] += (maker_fee + taker_fee) * traded
+            edge[g] += earned
+            paid[g] += maker_fee * traded
+            reward[g] += earned - maker_fee * traded
+            volume[g] -= net
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _settle_executor(size, number, at, executor, state, volume, share, best, j, i, filled, lo, hi):
+    """Books what executor j traded with each maker, filled [M, W] lots on the side of its order."""
+    n, makers, traders = size[0], size[1], size[2]
+    mid, direction = state[at[MID] + i, lo:hi], state[at[DIRECTION] + j, lo:hi]
+    own_cash, own = state[at[EXECUTOR_CASH] + j, lo:hi], state[at[EXECUTOR_INVENTORY] + j, lo:hi]
+    remaining, got = state[at[REMAINING] + j, lo:hi], state[at[EXECUTOR_FILL] + j, lo:hi]
+    spread_cost, fee = state[at[EXECUTOR_SPREAD_COST] + j, lo:hi], state[at[EXECUTOR_FEE] + j, lo:hi]
+    reward, fees, leak = state[at[REWARD_EXECUTOR] + j, lo:hi], state[at[FEE_CASH], lo:hi], state[at[LEAK_CASH], lo:hi]
+    maker_fee, taker_fee = number[MAKER_FEE_RATE], number[TAKER_FEE_RATE]
+    pays_best = executor[j, PAYS_BEST] > 0.0
+    for m in range(makers):
+        r = (m * n + i) * 2
+        low, high = state[at[DISTANCE] + r, lo:hi], state[at[DISTANCE] + r + 1, lo:hi]
+        bid, ask = state[at[FILL] + r, lo:hi], state[at[FILL] + r + 1, lo:hi]
+        q, cash = state[at[MAKER_INVENTORY] + m * n + i, lo:hi], state[at[MAKER_CASH] + m, lo:hi]
+        edge = state[at[EDGE_EXECUTOR] + m * traders + j, lo:hi]
+        paid, gain = state[at[MAKER_FEE] + m, lo:hi], state[at[REWARD_MAKER] + m, lo:hi]
+        lots = filled[m]
+        for g in range(mid.shape[0]):
+            x, way = lots[g], direction[g]
+            buys = way > 0.0
+            quoted = high[g] if buys else low[g]
+            price = best[g] if pays_best else quoted
+            # a seat without any fill may face an absent quote: 0 lots at no price
+            earned = x * quoted if x != 0.0 else 0.0
+            cost = x * price if x != 0.0 else 0.0
+            bid[g] += 0.0 if buys else x
+            ask[g] += x if buys else 0.0
+            q[g] -= way * x
+            own[g] += way * x
+            remaining[g] -= way * x
+            got[g] += x
+            volume[g] += way * x
+            cash[g] += way * x * mid[g] + earned - maker_fee * x
+            own_cash[g] -= way * x * mid[g] + cost + taker_fee * x
+            leak[g] += cost - earned
+            fees[g] += (maker_fee + taker_fee) * x
+            edge[g] += earned
+            paid[g] += maker_fee * x
+            gain[g] += earned - maker_fee * x
+            spread_cost[g] += cost
+            fee[g] += taker_fee * x
+            reward[g] -= cost + taker_fee * x
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _route(size, number, at, executor, seeds, state, share, rate, filled, work, j, i, step, lo, hi):
+    """Executor j's orders of this step to the makers of product i: filled [M, W]. share [2, M, W] by side.
+
+    Fluid: rate * dt split by the shares. Poisson: a count of orders, each going to maker m with probability share_m.
+    A maker whose inventory limit is reached fills no more; what nobody fills stays with the executor. `work` [5, W].
+    """
+    n, makers = size[0], size[1]
+    direction, remaining = state[at[DIRECTION] + j, lo:hi], state[at[REMAINING] + j, lo:hi]
+    unfilled = state[at[UNFILLED_EXECUTOR] + j, lo:hi]
+    mean, count, mass, total, live = work[0], work[1], work[2], work[3], work[4]
+    dt, lot, limit = number[DT], number[LOT], number[LIMIT]
+    for m in range(makers):
+        filled[m][:] = 0.0
+    if size[FLUID]:
+        for g in range(mean.shape[0]):
+            unfilled[g] += rate[g] * dt
+        for m in range(makers):
+            out, to_bid, to_ask = filled[m], share[0, m], share[1, m]
+            q = state[at[MAKER_INVENTORY] + m * n + i, lo:hi]
+            for g in range(mean.shape[0]):
+                part = to_ask[g] if direction[g] > 0.0 else to_bid[g]
+                most = max(limit + direction[g] * q[g], 0.0)
+                out[g] = min(rate[g] * dt * part, most)
+                unfilled[g] -= out[g]
+        return
+    inverse = 1.0 / lot
+    for g in range(mean.shape[0]):
+        mean[g] = min(rate[g] * dt * inverse, 500.0)
+    draws.poisson_row(seeds, draws.key(draws.EXECUTION, step, j), mean, count, mass, total)
+    if executor[j, STOPS] > 0.0:
+        for g in range(mean.shape[0]):
+            count[g] = min(count[g], np.floor(max(remaining[g] * direction[g] * inverse, 0.0) + 1e-9))
+    order = 0
+    waiting = 1
+    while waiting != 0:
+        waiting = 0
+        k = draws.key(draws.ROUTING, step, j * 65536 + order)
+        order += 1
+        for g in range(mean.shape[0]):
+            live[g] = 1.0 if count[g] > 0.5 else 0.0
+            total[g] = draws.uniform(seeds[g], k)
+            unfilled[g] += live[g] * lot
+            count[g] -= live[g]
+            waiting |= count[g] > 0.5
+        for m in range(makers):
+            out, to_bid, to_ask = filled[m], share[0, m], share[1, m]
+            q = state[at[MAKER_INVENTORY] + m * n + i, lo:hi]
+            for g in range(mean.shape[0]):
+                part = to_ask[g] if direction[g] > 0.0 else to_bid[g]
+                # the order goes to the first maker whose cumulated share exceeds the uniform number
+                chosen = 1.0 if (total[g] < part) & (live[g] > 0.0) else 0.0
+                total[g] = 2.0 if chosen > 0.0 else total[g] - part
+                most = limit + direction[g] * q[g] - out[g]
+                take = chosen * lot if most >= lot * (1.0 - 1e-9) else 0.0
+                out[g] += take
+                unfilled[g] -= take
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, work, step, lo, hi):
+    """All trades of a step: noise first, then the executors, product by product; then the mark impact.
+
+    work [6 M + 12, W]: distances, intensities, shares of both sides, fills of an executor, and scratch.
+    """
+    n, makers, traders = size[0], size[1], size[2]
+    intensity, share = work[0:makers], work[makers : 3 * makers]
+    distance, filled = work[3 * makers : 4 * makers], work[4 * makers : 5 * makers]
+    best, volume, scratch = work[5 * makers : 5 * makers + 2], work[5 * makers + 2], work[5 * makers + 3 : 5 * makers + 9]
+    shares = share.reshape((2, makers, share.shape[1]))
+    for j in range(traders):
+        state[at[EXECUTOR_FILL] + j, lo:hi] = 0.0
+    for i in range(n):
+        for side in range(2):
+            for m in range(makers):
+                distance[m] = state[at[DISTANCE] + (m * n + i) * 2 + side, lo:hi]
+            flow(size[RULE], number[RULE_FIRST], number[RULE_SECOND], offset, distance, intensity, shares[side],
+                 best[side], scratch[5])
+            _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, scratch, step, lo, hi)
+        volume[:] = 0.0
+        _settle_noise(size, number, at, state, volume, i, lo, hi)
+        for j in range(traders):
+            if int(executor[j, PRODUCT]) == i:
+                _route(size, number, at, executor, seeds, state, shares, rate[j], filled, scratch, j, i, step, lo, hi)
+                direction = state[at[DIRECTION] + j, lo:hi]
+                cheapest, bid, ask = scratch[0], best[0], best[1]
+                for g in range(cheapest.shape[0]):
+                    cheapest[g] = ask[g] if direction[g] > 0.0 else bid[g]
+                _settle_executor(size, number, at, executor, state, volume, shares, cheapest, j, i, filled, lo, hi)
+        if size[HAS_IMPACT]:
+            shock = nxt[NEXT_PRODUCT + 4 * n + i]
+            for g in range(shock.shape[0]):
+                shock[g] += number[IMPACT] * volume[g]
