@@ -142,14 +142,15 @@ class _AfterImport:
     ) -> ModuleSpec | None:
         if fullname not in self.waiting:
             return None
-        run = self.waiting.pop(fullname)  # before looking further, so that this search ends in the ordinary finders
-        spec = importlib.util.find_spec(fullname)
+        others = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, others), None)
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
             def load_and_run(module: ModuleType) -> None:
                 load(module)
-                run(module)
+                if module.__name__ in self.waiting:  # not twice, should the module be loaded again
+                    self.waiting.pop(module.__name__)(module)
 
             spec.loader.exec_module = load_and_run  # type: ignore[method-assign]
         return spec

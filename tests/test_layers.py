@@ -9,14 +9,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"arena", "arena.layout", "arena.solvers"},
-    {"arena.markets"},
+    {"arena.snapshot", "arena.matchmaking", "arena.promotion", "arena.ratings"},  # parts of the league, no game
+    {"arena.markets", "arena.league"},
     {"arena.game"},
     {"arena.rollout", "agents"},
     {"arena.scenario", "arena.mistakes"},
-    {
-        *("arena.env", "arena.metrics", "arena.tournament", "arena.league", "arena.nash_gap"),
-        *("arena.fluid_response", "arena.charts"),
-    },
+    {"arena.env", "arena.metrics", "arena.tournament", "arena.nash_gap", "arena.fluid_response", "arena.run_folder"},
+    {"arena.charts", "arena.page", "arena.played", "arena.judged", "arena.console"},  # what a person sees
     {"arena.training"},
     {"arena.selfplay", "arena.evaluate", "arena.report", "arena.solve", "arena.reproduce", "arena.curriculum"},
 ]

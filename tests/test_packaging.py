@@ -90,7 +90,15 @@ def test_every_packaged_scenario_has_an_id_in_both_libraries() -> None:
         assert registry["OptionArena/TwoMMOneTrader-v0"].kwargs["scenario"] == "two_mm_one_trader"
 
 
-@pytest.mark.parametrize("first", ["arena, pettingzoo, gymnasium", "gymnasium, pettingzoo, arena", "arena, gymnasium"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "arena, pettingzoo, gymnasium",
+        "gymnasium, pettingzoo, arena",
+        "arena, gymnasium",
+        "arena, importlib.util as util; util.find_spec('gymnasium'); import gymnasium",  # asking is not importing
+    ],
+)
 def test_ids_do_not_depend_on_the_order_of_imports(install: Path, first: str) -> None:
     (install / "scenarios").mkdir()
     (install / "scenarios" / "toy_mm.yaml").write_text("")
