@@ -1,0 +1,166 @@
+"""Partial differential equations for values and marginal values, solved by collocation on nodes that move with a path.
+
+Two makers and one trader hold Q = (Q1, Q2, Qe); the coordinates are c = (Q1 - Q2, Qe - Q1, Q1[, L]) with L an optional noise factor. Fields u(t, c)
+with u_t + drift . grad u + diffusion : hess u / 2 + source = 0 are polynomials on a small box around a path: tensor Chebyshev-Lobatto nodes, exact
+derivatives of the interpolating polynomial, and the method of lines backward from T (no boundary condition is needed: the path's own
+characteristics stay inside). With equal penalties fields are exactly quadratic in a common shift of all inventories, so three nodes do in Q1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+
+from arena.solvers.collocation import NoEquilibrium
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Nodes of the box in units of its radii: `nodes` [m, dims] in [-1, 1], differentiation matrices per dimension [dims, m, m], radii [dims]."""
+
+    counts: tuple[int, ...]
+    radius: Array
+    nodes: Array
+    derivative: tuple[Array, ...]
+
+    def gradient(self, fields: Array) -> Array:
+        """Derivatives [m, fields, dims] of fields [m, fields] by the coordinates c."""
+        shape = (*self.counts, fields.shape[1])
+        whole = fields.reshape(shape)
+        parts = []
+        for axis, matrix in enumerate(self.derivative):
+            turned = np.tensordot(matrix, whole, axes=(1, axis))
+            parts.append(np.moveaxis(turned, 0, axis).reshape(fields.shape) / self.radius[axis])
+        return np.stack(parts, axis=2)
+
+    def hessian(self, fields: Array) -> Array:
+        """Second derivatives [m, fields, dims, dims]."""
+        first = self.gradient(fields)
+        m, count, dims = first.shape
+        return self.gradient(first.reshape(m, count * dims)).reshape(m, count, dims, dims)
+
+    def weights(self, where: Array) -> Array:
+        """Interpolation weights [m] at one point in units of the radii: the value there is weights @ fields."""
+        result = np.ones(1)
+        for count, x in zip(self.counts, where, strict=True):
+            result = np.outer(result, _lagrange(count, float(x))).ravel()
+        return result
+
+
+def box(counts: tuple[int, ...], radius: Array) -> Box:
+    """Tensor Chebyshev-Lobatto nodes with odd counts per dimension, so that the path itself is a node."""
+    axes = [_axis(count) for count in counts]
+    nodes = np.stack([grid.ravel() for grid in np.meshgrid(*axes, indexing="ij")], axis=1)
+    return Box(counts, np.asarray(radius, dtype=float), nodes, tuple(_differentiation(count) for count in counts))
+
+
+def _axis(count: int) -> Array:
+    return -np.cos(np.pi * np.arange(count) / (count - 1)) if count > 1 else np.zeros(1)
+
+
+def _barycentric(count: int) -> Array:
+    weight = (-1.0) ** np.arange(count)
+    weight[[0, -1]] *= 0.5
+    return weight
+
+
+def _differentiation(count: int) -> Array:
+    if count == 1:
+        return np.zeros((1, 1))
+    x, w = _axis(count), _barycentric(count)
+    gap = x[:, None] - x[None, :] + np.eye(count)
+    matrix = w[None, :] / w[:, None] / gap
+    np.fill_diagonal(matrix, 0.0)
+    np.fill_diagonal(matrix, -matrix.sum(axis=1))
+    return matrix
+
+
+def _lagrange(count: int, x: float) -> Array:
+    if count == 1:
+        return np.ones(1)
+    gap = x - _axis(count)
+    if np.any(gap == 0.0):
+        return (gap == 0.0).astype(float)
+    terms = _barycentric(count) / gap
+    return terms / terms.sum()
+
+
+def to_inventories(c: Array) -> Array:
+    """(Q1, Q2, Qe) [..., 3] from coordinates (Q1 - Q2, Qe - Q1, Q1, ...)."""
+    return np.stack([c[..., 2], c[..., 2] - c[..., 0], c[..., 2] + c[..., 1]], axis=-1)
+
+
+def to_coordinates(q: Array) -> Array:
+    """Coordinates (Q1 - Q2, Qe - Q1, Q1) [..., 3] from inventories; linear, so it also maps drifts."""
+    return np.stack([q[..., 0] - q[..., 1], q[..., 2] - q[..., 0], q[..., 0]], axis=-1)
+
+
+def by_inventories(gradient: Array) -> Array:
+    """Derivatives by (Q1, Q2, Qe) [..., 3] from derivatives by the coordinates [..., dims]."""
+    x2, xe, shift = gradient[..., 0], gradient[..., 1], gradient[..., 2]
+    return np.stack([x2 - xe + shift, -x2, xe], axis=-1)
+
+
+Path = Callable[[float], tuple[Array, Array]]
+Change = Callable[[float, Array, Array], Array]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Fields on the moving box: `at(t)` gives node values [m, fields], `centre(t)` the path's coordinates."""
+
+    grid: Box
+    centre: Path
+    dense: Callable[[float], Array]
+    count: int
+
+    def at(self, t: float) -> Array:
+        return self.dense(t).reshape(-1, self.count)
+
+    def read(self, t: float, c: Array) -> tuple[Array, Array]:
+        """Values [fields] and gradient [fields, dims] at coordinates c near the path."""
+        values = self.at(t)
+        weight = self.grid.weights((c - self.centre(t)[0]) / self.grid.radius)
+        return weight @ values, np.tensordot(weight, self.grid.gradient(values), axes=(0, 0))
+
+
+def solve_fields(
+    grid: Box, centre: Path, horizon: float, end: Array, change: Change, knots: Array, tolerance: float, what: str
+) -> Fields:
+    """Integrate node values backward from `end` [m, fields].
+
+    change(t, c [m, dims], values [m, fields]) -> u_t at the nodes, at fixed c; the motion of the nodes is added here. centre(t) gives the path and
+    its velocity. NoEquilibrium names the time when the fields blow up.
+    """
+    count = end.shape[1]
+
+    def slope(t: float, flat: Array) -> Array:
+        values = flat.reshape(-1, count)
+        where, speed = centre(t)
+        c = where + grid.radius * grid.nodes
+        return (change(t, c, values) + grid.gradient(values) @ speed).ravel()
+
+    marks = np.concatenate([[horizon], knots[::-1], [0.0]])
+    pieces, state = [], end.ravel()
+    for late, early in zip(marks[:-1], marks[1:], strict=True):
+        try:
+            found = solve_ivp(slope, (late, early), state, method="DOP853", rtol=tolerance, atol=tolerance, dense_output=True)
+        except ValueError as error:
+            raise NoEquilibrium(f"{what} breaks down between t = {early:.4g} and t = {late:.4g}: {error}") from error
+        if not found.success or not np.all(np.isfinite(found.y[:, -1])):
+            raise NoEquilibrium(f"{what} blows up near t = {found.t[-1]:.5g}; the box around the path is left or there is no smooth solution.")
+        pieces.append(found.sol)
+        state = found.y[:, -1]
+    edges = marks[::-1]
+    ordered = pieces[::-1]
+
+    def dense(t: float) -> Array:
+        return ordered[min(max(int(np.searchsorted(edges, t, side="right")) - 1, 0), len(ordered) - 1)](t)
+
+    return Fields(grid, centre, dense, count)
