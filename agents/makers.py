@@ -15,8 +15,6 @@ from agents.executors import TWAP
 from arena.layout import STRICT
 from arena.markets.dealer import DealerMarket
 from arena.markets.market import Role
-from arena.solvers import half_spreads
-from arena.solvers.closed_form import avellaneda_stoikov, glft_asymptotic
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Positive = Annotated[float, Field(gt=0)]
@@ -36,23 +34,22 @@ class ConstantSpread(BaseModel):
     )
     skew: float = Field(default=0.0, description="currency, > 0 moves both prices up")
 
-    def quotes(self, market: DealerMarket) -> tuple[float, float]:
-        """Half-spread and skew in currency; raises ValueError, one line per number that the market does not allow."""
+    def misfits(self, market: DealerMarket) -> list[str]:
+        """The numbers that the market does not let a maker quote, one sentence each."""
         wrong = []
         for name in ("half_spread", "skew"):
             value, (low, high) = getattr(self, name), getattr(market.makers, name)
-            if isinstance(value, float) and not low <= value <= high:
-                wrong.append(f"{name}: found {value:g}; allowed is {low:g} to {high:g}, the range of market.makers.{name}")
-        if wrong:
+            if not isinstance(value, str) and not low <= value <= high:
+                wrong.append(f"{name}: found {value:g}; allowed is {low:g} to {high:g}, as market.makers.{name} says")
+        return wrong
+
+    def sit(self, market: DealerMarket, seat: str) -> Act:
+        """Act of one seat; raises ValueError where the market does not allow the quote."""
+        if wrong := self.misfits(market):
             raise ValueError("\n".join(wrong))
         named = {"naive": naive_half_spread, "inverse_decay": inverse_decay}
         half = named[self.half_spread](market) if isinstance(self.half_spread, str) else self.half_spread
-        return half, self.skew
-
-    def sit(self, market: DealerMarket, seat: str) -> Act:
-        """Act of one seat."""
-        half, skew = self.quotes(market)
-        action = _unit(market, np.full((1, market.n), half), np.full((1, market.n), skew))
+        action = _unit(market, np.full((1, market.n), half), np.full((1, market.n), self.skew))
 
         def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
             return np.broadcast_to(action, (len(observation), action.shape[1]))
@@ -86,6 +83,8 @@ class AvellanedaStoikov(BaseModel):
         """Act of one seat; a `tuned` recipe plays its grid once per market and seat."""
         if self.risk_aversion == "tuned":
             return _tuned(market, seat, self).sit(market, seat)
+        from arena.solvers.closed_form import avellaneda_stoikov  # scipy takes half a second: only who sits pays it
+
         aversion, decay = self.risk_aversion, self.fill_decay or market.flow.rule.numbers()[0]
         return _quoting(
             self.kind, market, self.vega_noise, self.variance_rate,
@@ -115,6 +114,8 @@ class GueantLehalle(BaseModel):
 
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat; raises ValueError where no noise trader ever comes."""
+        from arena.solvers.closed_form import glft_asymptotic
+
         decay = self.fill_decay or market.flow.rule.numbers()[0]
         rate = float(market.arrival_rates().mean()) / market.makers.count
         if rate <= 0:
@@ -127,6 +128,8 @@ class GueantLehalle(BaseModel):
 
 def naive_half_spread(market: DealerMarket) -> float:
     """The flow rule's static Nash half-spread if it has one, else 1/fill_decay; within the market's ranges, currency."""
+    from arena.solvers import half_spreads
+
     rule, makers = market.flow.rule, market.makers.count
     half = 1.0 / rule.numbers()[0]
     if rule.kind == "soft_best":

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]
+MAX_CHARACTERS = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 40
 
@@ -47,7 +49,15 @@ class Document(NamedTuple):
 def read(text: str, source: str) -> Document:
     """Parse YAML 1.2 and remember where everything stands; broken YAML gives a tree of None and one mistake."""
     yaml = YAML(typ="safe", pure=True)
+    if len(text) > MAX_CHARACTERS:
+        return Document(None, {}, [f"{source}: {len(text)} characters; allowed are {MAX_CHARACTERS}"])
     try:
+        depth = 0
+        for event in yaml.parse(text):  # without recursion, so that no text can exhaust the stack or hours of time below
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                place = f"{source}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+                return Document(None, {}, [f"{place}: nested too deeply; allowed are {MAX_DEPTH} levels"])
         node = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -57,8 +67,6 @@ def read(text: str, source: str) -> Document:
     except (YAMLError, ValueError) as error:
         found = str(error).splitlines()[0]
         return Document(None, {}, [f"{source}: broken YAML: {found}; allowed is one YAML 1.2 document"])
-    except RecursionError:
-        return Document(None, {}, [f"{source}: nested too deeply; allowed are {MAX_DEPTH} levels"])
     if node is None:
         return Document(None, {}, [f"{source}:1:1: the file is empty; allowed is one YAML mapping"])
     reader = _Reader(yaml.constructor.construct_object, source)
@@ -101,13 +109,15 @@ class _Reader:
                 f"{self.place(node)}: {show_path(path)}: {show(node.value)} cannot be read as {node.tag};"
                 " allowed are numbers, words, true, false"
             )
+        if isinstance(value, str) and not value.isascii():
+            value = value.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         return value if isinstance(value, (str, int, float, type(None))) else str(node.value)
 
     def mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, ScalarNode) else None
-            if not isinstance(key, str) or not key:
+            if not isinstance(key, str) or not key.isprintable() or not key:
                 self.mistakes.append(
                     f"{self.place(key_node)}: {show_path(path)}: a key that is not a word; allowed are names"
                 )
@@ -170,7 +180,7 @@ def _no_way(source: str, node: Any, path: Path, value: Any) -> str:
 
 
 def sentences(document: Document, error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Pydantic's errors on this document as `file:line:column: field: what was found; what is allowed`, in file order."""
+    """Pydantic's errors on this document, each as `file:line:column: field: what was found; what is allowed`."""
     schema = model.model_json_schema()
     found = [_Finding(document, schema, details) for details in error.errors(include_url=False)]
     lines = [sentence for finding in _one_branch_per_union(found) for sentence in finding.sentences()]
@@ -217,7 +227,8 @@ class _Finding:
         kinds = {"float": "a number", "int": "a whole number", "bool": "true or false", "string": "text",
                  "list": "a list", "tuple": "a list", "dict": "a mapping", "model": "a mapping"}  # fmt: skip
         if self.type in words:
-            return words[self.type].format(**context)
+            numbers = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+            return words[self.type].format(**numbers)
         if self.type == "missing":
             return "it must be given"
         if self.type == "union_tag_not_found":

@@ -17,13 +17,13 @@ from ruamel.yaml import YAML
 
 from agents.executors import Executor
 from agents.learned import Learned, Snapshot
-from agents.makers import Maker
+from agents.makers import ConstantSpread, Maker
 from arena.layout import STRICT
 from arena.league import LeagueSettings
 from arena.markets.dealer import DealerMarket
 from arena.mistakes import Document, ScenarioError, did_you_mean, override, read, sentences, show
 
-__all__ = ["EvaluationSettings", "Scenario", "ScenarioError", "TrainingSettings", "dump", "json_schema", "load", "packaged"]
+__all__ = ["EvaluationSettings", "Scenario", "ScenarioError", "TrainingSettings", "dump", "json_schema", "load", "loads", "packaged"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
 """The shipped scenarios, beside the package in the repository as in an installed wheel."""
@@ -93,7 +93,9 @@ class Scenario(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60, description="name of runs and of the registered environment")
     description: str = Field("", description="what this game is for")
     market: DealerMarket = Field(description="the rules of trading; `model` names the market")
-    players: dict[str, Player] = Field(default_factory=dict, description="who sits where; a seat left out learns")
+    players: dict[str, Player] = Field(
+        default_factory=dict, validate_default=True, description="who sits where; a seat left out learns"
+    )
     training: TrainingSettings = TrainingSettings()
     league: LeagueSettings = LeagueSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -104,7 +106,7 @@ class Scenario(BaseModel):
         market = info.data.get("market")
         if market is None:  # its own mistakes are reported; which seats exist is not known
             return players
-        roles = {agent: role.name for role in market.roles for agent in role.agents}
+        roles = dict.fromkeys(market.maker_names, "maker") | dict.fromkeys(market.executor_names, "executor")
         kinds = {"maker": _kinds(Maker), "executor": _kinds(Executor)}
         wrong = []
         for seat, player in players.items():
@@ -114,6 +116,8 @@ class Scenario(BaseModel):
             allowed = [*kinds[roles[seat]], *_kinds(Learned), *_kinds(Snapshot)]
             if player.kind not in allowed:
                 wrong.append(f"{seat}.kind: found {player.kind!r}, which is not for {roles[seat]}s; allowed are {', '.join(allowed)}")
+            elif isinstance(player, ConstantSpread):
+                wrong += [f"{seat}.{line}" for line in player.misfits(market)]
         if wrong:
             raise ValueError("\n".join(wrong))
         return {seat: players.get(seat, Learned()) for seat in roles}
@@ -160,7 +164,8 @@ def _check(document: Document, overrides: Sequence[str]) -> Scenario:
     for text in overrides:
         override(document, text)
     try:
-        scenario = Scenario.model_validate(document.tree)
+        # As JSON, because strict JSON is what a file means: '2' and true are no numbers, a list is a tuple, 1 is 1.0.
+        scenario = Scenario.model_validate_json(json.dumps(document.tree), strict=True)
     except ValidationError as error:
         raise ScenarioError([*document.mistakes, *sentences(document, error, Scenario)]) from None
     if document.mistakes:
