@@ -18,7 +18,7 @@ COLOURS = ("#0072b2", "#d55e00", "#00795c", "#8e4585", "#8a6d00", "#3a3a3a")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
 WIDTH, HEIGHT = 420.0, 264.0
 FONT = 12.0
-_ADVANCE = 0.56  # mean width of a character in units of the font size, for layout only
+_ADVANCE = 0.6  # mean width of a character in units of the font size, for layout only
 
 
 class Series(NamedTuple):
@@ -134,7 +134,7 @@ def lines(
         frame.parts.append(_band(frame, grid, low, high, COLOURS[0], 0.16 + 0.14 * i))
     for i, (own, one) in enumerate(shown):
         style = one.style if one.style is not None else i
-        frame.parts.append(_curve(frame, own, one, style, whiskers))
+        frame.parts.append(_curve(frame, own, one, style, whiskers, len(shown) > 1 or whiskers))
     return _svg(title, HEIGHT + legend_height, legend, frame.parts)
 
 
@@ -172,16 +172,20 @@ def intervals(rows: Sequence[tuple[str, float, float, float]], *, title: str, x_
     span = _span(values, 0.03)
     if span is None:
         return _empty(title)
-    row = 24.0
-    left = min(max(len(name) for name, *_ in rows) * FONT * _ADVANCE + 16.0, 190.0)
+    names = max(len(name) for name, *_ in rows) * FONT * _ADVANCE + 16.0
+    above = names > 0.45 * WIDTH  # long names stand over their bars instead of beside them
+    row, left = (40.0, 16.0) if above else (24.0, names)
     bottom = 40.0 + row * len(rows)
     frame = _Frame((left, 36.0, WIDTH - 16.0, bottom), span, (0.0, 1.0))
     for value, words in _tick_labels(span, 4):
         frame.line(frame.at_x(value), frame.top, frame.at_x(value), bottom, MUTED if zero and value == 0.0 else GRID)
         frame.text(frame.at_x(value), bottom + 15.0, words, "middle")
     for i, (name, value, low, high) in enumerate(rows):
-        y = frame.top + row * (i + 0.5)
-        frame.text(left - 10.0, y + 4.0, name, "end", INK)
+        y = frame.top + row * (i + (0.72 if above else 0.5))
+        if above:
+            frame.text(left, y - 11.0, name, "start", INK, FONT, _HALO)
+        else:
+            frame.text(left - 10.0, y + 4.0, name, "end", INK)
         if math.isfinite(low) and math.isfinite(high):
             frame.line(frame.at_x(low), y, frame.at_x(high), y, COLOURS[0], 2.0)
             for edge in (low, high):
@@ -249,7 +253,7 @@ def _legend(series: Sequence[Series]) -> tuple[str, float]:
     parts, x, y = [], 2.0, 37.0
     for i, one in enumerate(series):
         style = one.style if one.style is not None else i
-        width = 40.0 + len(one.name) * FONT * _ADVANCE
+        width = 46.0 + len(one.name) * FONT * _ADVANCE
         if x > 2.0 and x + width > WIDTH:
             x, y = 2.0, y + 17.0
         colour, dash = COLOURS[style % len(COLOURS)], DASHES[style % len(DASHES)]
@@ -273,7 +277,7 @@ def _marker(x: float, y: float, style: int) -> str:
     return shape[style % len(shape)]
 
 
-def _curve(frame: _Frame, x: np.ndarray, one: Series, style: int, whiskers: bool) -> str:
+def _curve(frame: _Frame, x: np.ndarray, one: Series, style: int, whiskers: bool, dots: bool) -> str:
     y = np.asarray(one.y, dtype=float)
     colour, dash = COLOURS[style % len(COLOURS)], DASHES[style % len(DASHES)]
     parts = []
@@ -293,9 +297,9 @@ def _curve(frame: _Frame, x: np.ndarray, one: Series, style: int, whiskers: bool
         path += f"{pen}{frame.at_x(px):.1f} {frame.at_y(py):.1f}" if ok else ""
         pen = "L" if ok else "M"
     parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{dash}"/>')
-    dots = np.flatnonzero(good)
-    for i in dots[:: max(1, math.ceil(len(dots) / 9))]:
-        parts.append(_marker(frame.at_x(x[i]), frame.at_y(y[i]), style))
+    marked = np.flatnonzero(good) if dots else np.zeros(0, dtype=int)
+    every = max(1, math.ceil(len(marked) / 9))
+    parts.extend(_marker(frame.at_x(x[i]), frame.at_y(y[i]), style) for i in marked[(style % every) :: every])
     return "".join(parts)
 
 

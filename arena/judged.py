@@ -4,13 +4,66 @@ One function per section, from a run folder's files to sentences, figures and ta
 file is missing or short: it carries a sentence in its place.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
-from arena import charts
+from arena import charts, metrics
 from arena.charts import Series, number
-from arena.page import Cell, Figure, Run, Section, Table, between, column, panels
+from arena.page import Cell, Figure, Run, Section, Table, between, column, money, panels
+
+
+def headline(run: Run) -> dict[str, Any]:
+    """How far from equilibrium in one sentence, who wins, and the handful of numbers worth a large font."""
+    tiles: list[dict[str, str]] = []
+    notes: list[str] = []
+    out: dict[str, Any] = {"tiles": tiles, "notes": notes}
+    out["sentence"] = "How far this run is from equilibrium has not been measured yet."
+    if run.gaps:
+        out |= _distance(run, tiles, notes)
+    if run.final is not None:
+        money_of = {seat: metrics.estimate(p["pnl"], run.confidence) for seat, p in metrics.attribution(run.final).items()}
+        accounts, w = metrics.transfers(run.final)
+        noise = metrics.estimate(w[accounts.index("noise traders")].sum(axis=0), run.confidence)
+        ranked = sorted({**money_of, "noise traders": noise}.items(), key=lambda item: -item[1].mean)
+        (first, most), (last, least) = ranked[0], ranked[-1]
+        notes.append(
+            f"{first} wins most, {money(most.mean)} per game in P&L; {last} fare worst with {money(least.mean)}."
+            if last == "noise traders"
+            else f"{first} wins most, {money(most.mean)} per game in P&L; {last} fares worst with {money(least.mean)}."
+        )
+        for seat, e in money_of.items():
+            tiles.append({"name": f"P&L of {seat} per game", "value": money(e.mean), "note": between(e.low, e.high)})
+        out["pnl"] = {seat: e._asdict() for seat, e in ranked}
+    return out
+
+
+def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[str, Any]:
+    last = run.gaps[-1]
+    value, low, high, relative, upper = (
+        float(column([last], key)[0]) for key in ("nashconv", "low", "high", "relative", "relative_high")
+    )
+    exact = is_exact(last)
+    kind = "exact" if exact else "a lower bound"
+    interval = f"{run.percent} interval {money(low)} to {money(high)}, {kind}"
+    share = f", {number(100 * relative, 2)} % of their gain against naive quotes" if math.isfinite(relative) else ""
+    if value > 0.0:
+        sentence = f"Best responses gain {money(value)} per game in sum ({interval}){share}."
+    else:
+        sentence = f"No best response gains anything: {money(value)} per game in sum ({interval})."
+    if low <= 0.0:
+        notes.append("The interval covers zero: no profitable deviation is established.")
+    if exact:
+        notes.append("Best responses were computed exactly, one seat deviating at a time.")
+    else:
+        notes.append("Best responses were searched for, one seat deviating at a time; a better responder might find more.")
+    tiles.append({"name": "Nash gap (NashConv) per game", "value": money(value), "note": between(low, high)})
+    if math.isfinite(relative):
+        note = f"at most {number(100 * upper, 2)} %" if math.isfinite(upper) else ""
+        tiles.append({"name": "of the naive profile's gap", "value": f"{number(100 * relative, 2)} %", "note": note})
+    facts = {"nashconv": value, "low": low, "high": high, "relative": relative, "relative_high": upper}
+    return {"sentence": sentence, "kind": "exact" if exact else "lower bound", **facts}
 
 
 def gap(run: Run) -> Section:
@@ -25,7 +78,7 @@ def gap(run: Run) -> Section:
     )
     x = [line.get("iteration", i) for i, line in enumerate(run.gaps)]
     y, low, high = (column(run.gaps, key) for key in ("nashconv", "low", "high"))
-    note = f"Dots are estimates, bars their {run.percent} intervals; lower is better. {kind_note(run.gaps[-1])}"
+    note = f"Dots are estimates, bars their {run.percent} intervals; lower is better. {_kind_note(run.gaps[-1])}"
     absolute = charts.lines(
         x, [Series("NashConv", y, low, high)], title="Nash gap during training", x_label="iteration",
         y_label="$ per game", zero=True, whiskers=True,
@@ -61,7 +114,7 @@ def seats(run: Run) -> Section:
     if any(s.get("gain", 0.0) < 0.0 for s in last):
         out.lead += " A negative gain means that no responder beat the seat's own play; it is shown as measured."
     interval = f"{run.percent} interval"
-    out.tables.append(Table(kind_note(run.gaps[-1]), ["seat", "gain, $ per game", "s.e.", interval, "kind", "engine"], rows))
+    out.tables.append(Table(_kind_note(run.gaps[-1]), ["seat", "gain, $ per game", "s.e.", interval, "kind", "engine"], rows))
     rows_drawn = [(s["seat"], s.get("gain", np.nan), s.get("low", np.nan), s.get("high", np.nan)) for s in last]
     svg = charts.intervals(rows_drawn, title="Gain from a best response", x_label="$ per game", zero=True)
     out.figures.append(Figure(svg, f"A bar that covers zero: no gain is established at {run.percent}."))
@@ -179,8 +232,25 @@ def alarms(run: Run) -> list[str]:
     return out
 
 
-def kind_note(line: dict[str, Any]) -> str:
-    kinds = {str(s.get("kind", "lower bound")) for s in line.get("seats", [])} or {"lower bound"}
-    if kinds == {"exact"}:
+def reproduce(run: Run) -> dict[str, Any]:
+    told = run.provenance
+    argv = told.get("argv")
+    command = " ".join(argv) if isinstance(argv, list) else str(argv or "")
+    versions = told.get("versions")
+    facts = [(words, told[key]) for key, words in (
+        ("seed", "seed"), ("scenario_hash", "scenario hash"), ("git", "git commit"), ("started", "started"), ("run_version", "run folder version"),
+    ) if told.get(key) is not None]
+    if isinstance(versions, dict):
+        facts.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    return {"command": command, "facts": [(name, str(value)) for name, value in facts], "scenario": run.scenario_text}
+
+
+def is_exact(line: dict[str, Any]) -> bool:
+    """Whether every seat of a gap measurement was judged by an exact engine."""
+    return bool(line.get("seats")) and all(seat.get("kind") == "exact" for seat in line["seats"])
+
+
+def _kind_note(line: dict[str, Any]) -> str:
+    if is_exact(line):
         return "Best responses are computed exactly in the environment's own discretisation."
     return "Best responses were searched for, so each gain is a lower bound: a better responder might find more."

@@ -6,17 +6,15 @@ Signs: inventory > 0 is long, a trade's sign is the taker's, costs and shortfall
 for the maker.  Reward shaping and terminal penalties stand outside P&L.
 """
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 from arena.markets.fills import ABSENT, FlowRule
+from arena.record import Record
+from arena.solvers import half_spreads
 
 CALM = 2.0  # lots: the competition index looks at quotes of makers whose inventory in the product is at most this
 
@@ -29,42 +27,6 @@ class Estimate(NamedTuple):
     low: float
     high: float
     games: int
-
-
-@dataclass(frozen=True)
-class Record:
-    """The state of B games at all T + 1 instants by name: `record["maker_inventory"]` is [T + 1, B, M, n].
-
-    `traded[i]` is the product that executor i works, `step` is dt in clock units (`unit`).  `players` says who sat where
-    ({"mm_0": "learned", "trader_0": "twap"}) and `line_up` names that; line-ups of one run share their seeds.
-    """
-
-    values: Mapping[str, np.ndarray]
-    makers: tuple[str, ...]
-    executors: tuple[str, ...]
-    products: tuple[str, ...]
-    traded: tuple[int, ...]
-    step: float
-    unit: str
-    players: Mapping[str, str] = field(default_factory=dict)
-    line_up: str = "final"
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.values[name]
-
-    def total(self, name: str) -> np.ndarray:
-        """Growth of a cumulative quantity over the game, [B, ...]."""
-        return self.values[name][-1] - self.values[name][0]
-
-    @property
-    def games(self) -> int:
-        """Number of games B."""
-        return int(self.values["mid"].shape[1])
-
-    @property
-    def times(self) -> np.ndarray:
-        """The T + 1 instants in clock units."""
-        return np.arange(self.values["mid"].shape[0]) * self.step
 
 
 def estimate(values: np.ndarray, confidence: float = 0.99) -> Estimate:
@@ -157,18 +119,21 @@ def wealth(record: Record) -> dict[str, np.ndarray]:
 
 
 def objective(record: Record) -> dict[str, np.ndarray]:
-    """What each seat maximises, [B]: P&L less penalties, the sum of its rewards."""
-    return {seat: parts["pnl"] - parts["penalties"] for seat, parts in attribution(record).items()}
+    """The sum of each seat's rewards, [B]: P&L less penalties; an executor's leaves out the marks of what it holds."""
+    parts = attribution(record)
+    left_out = {seat: parts[seat]["inventory"] for seat in record.executors}
+    return {seat: p["pnl"] - p["penalties"] - left_out.get(seat, 0.0) for seat, p in parts.items()}
 
 
 def transfers(record: Record) -> tuple[tuple[str, ...], np.ndarray]:
     """Who paid whom: the accounts and W [accounts, accounts, B], W[i, j] = what i received from j, net; W = -W'.
 
-    A trade's spread edge goes from taker to maker, fees and impact to their accounts, hedge results between maker and
-    venue.  The account `price moves` clears marks of open positions; options are in net zero supply, so its own row
-    adds up to 0 (identity I4), and row sums are the P&L of each account.
+    A trade's spread edge goes from taker to maker, fees, hedge costs and impact to their accounts, hedge results between
+    maker and venue; `leak` closes trades whose two sides have different prices (executors with `price: best`).
+    `price moves` clears marks of open positions: options are in net zero supply, so its own row adds up to 0 (identity
+    I4), and row sums are the P&L of each account.
     """
-    accounts = (*record.makers, *record.executors, "noise traders", "hedge venue", "fees", "impact", "price moves")
+    accounts = (*record.makers, *record.executors, "noise traders", "hedge venue", "fees", "impact", "leak", "price moves")
     at = {name: i for i, name in enumerate(accounts)}
     w = np.zeros((len(accounts), len(accounts), record.games))
 
@@ -181,12 +146,14 @@ def transfers(record: Record) -> tuple[tuple[str, ...], np.ndarray]:
         for i, executor in enumerate(record.executors):
             pay(executor, maker, record.total("edge_executor")[:, m, i])
         pay("price moves", maker, record.total("inventory_pnl")[:, m])
-        pay("hedge venue", maker, record.total("hedge_pnl")[:, m] - record.total("hedge_cost")[:, m])
-        pay(maker, "fees", record.total("maker_fee")[:, m])
+        pay("hedge venue", maker, record.total("hedge_pnl")[:, m])
+        pay(maker, "fees", record.total("maker_fee")[:, m] + record.total("hedge_cost")[:, m])
     for i, executor in enumerate(record.executors):
         pay("price moves", executor, record.total("executor_inventory_pnl")[:, i])
         pay(executor, "impact", record.total("executor_impact_cost")[:, i])
         pay(executor, "fees", record.total("executor_fee")[:, i])
+        received = record.total("edge_executor")[:, :, i].sum(axis=1)
+        pay(executor, "leak", record.total("executor_spread_cost")[:, i] - received)
     pay("noise traders", "fees", record.total("fee_cash") - w[at["fees"]].sum(axis=0))
     noise = record["noise_cash"] + (record["noise_inventory"] * record["mid"]).sum(axis=-1)
     pay("price moves", "noise traders", _gain(noise) - w[at["noise traders"]].sum(axis=0))
@@ -214,7 +181,7 @@ def spreads(record: Record, confidence: float = 0.99) -> list[dict[str, Any]]:
 
 
 def fill_ratios(record: Record, confidence: float = 0.99) -> dict[str, Estimate]:
-    """Share of what was wanted that traded: noise orders that arrived, and each executor's parent order."""
+    """Share of what was wanted that traded: noise orders that accepted a quote, and each executor's parent order."""
     arrived = record.total("arrived").sum(axis=(-2, -1))
     missed = record.total("unfilled_noise").sum(axis=(-2, -1))
     out = {"noise orders": ratio(arrived - missed, arrived, confidence)}
@@ -244,7 +211,7 @@ def shortfall(record: Record, seat: str) -> dict[str, np.ndarray]:
     shortfall = -cash_T - x_T mid_0 + remaining_T (mid_T - mid_0): paper portfolio at the arrival mid less what was done.
     `price_move` is the part due to the drift of the mid, mean 0 where the mid is a martingale; `trading` is the rest
     (spread, impact, fees), the sharper estimate of the same mean.  `bps` is shortfall per arrival value of the parent
-    order, `objective` is trading cost plus penalties less the inventory's P&L: minus the executor's return.
+    order; `cost` is trading cost plus penalties, minus the executor's return.
     """
     i = record.executors.index(seat)
     mid = record["mid"][:, :, record.traded[i]]
@@ -257,7 +224,7 @@ def shortfall(record: Record, seat: str) -> dict[str, np.ndarray]:
     return {
         "shortfall": total, "trading": trading, "price_move": total - trading, "penalty": penalty,
         "cost": trading + penalty, "bps": 1e4 * np.divide(total, value, out=np.zeros_like(total), where=value > 0.0),
-        "objective": penalty - _gain(_executor_wealth(record, i)), "left": np.abs(left),
+        "left": np.abs(left),
     }
 
 
@@ -287,43 +254,29 @@ def markouts(record: Record, horizons: Sequence[int], confidence: float = 0.99) 
 def calm_half_spread(record: Record, confidence: float = 0.99) -> Estimate:
     """Fill-weighted mean half-spread of makers whose inventory in the product is at most 2 lots, over all products."""
     filled, shown = record["fill"][1:], record["distance"][1:]
-    calm = np.abs(record["maker_inventory"][:-1]) <= CALM
+    calm = (np.abs(record["maker_inventory"][:-1]) <= CALM) & (shown < ABSENT).all(axis=-1)
     lots = filled.sum(axis=-1) * calm  # [T, B, M, n]
     return ratio((lots * shown.mean(axis=-1)).sum(axis=(0, 2, 3)), lots.sum(axis=(0, 2, 3)), confidence)
 
 
 def static_half_spreads(rule: FlowRule, makers: int) -> tuple[float, float]:
-    """(symmetric Nash, joint-profit) half-spread of M makers on one side without inventory; inf where unbounded.
+    """(symmetric Nash, joint-profit) half-spread of a flow rule's makers without inventory; inf where unbounded.
 
-    Maximise d_m lambda_m(d) over d_m, resp. sum_m d lambda_m(d) over a common d (option_making section 9):
-    exponential 1/k and 1/k; soft_best 1/(kappa (1 - 1/M) + k/M) and 1/k; logit 1/(k (1 - s)) and 1/(k (1 - M s)) with
-    s = e^(-kd)/(w0 + M e^(-kd)); logistic 1/(c (1 - 1/M)) and inf (inelastic flow); relative 1/k and inf.
+    The two coincide where makers do not compete; formulas in `arena.solvers.half_spreads`.
     """
-    one = 1.0 / makers
-    first, second = rule.numbers()
-    if rule.kind == "exponential":
-        return 1.0 / first, 1.0 / first
     if rule.kind == "soft_best":
-        return 1.0 / (second * (1.0 - one) + first * one), 1.0 / first
-    if rule.kind == "logit":
-        return _logit_root(second, makers, 1) / first, _logit_root(second, makers, makers) / first
+        k = rule.fill_decay
+        return half_spreads.soft_best_nash(makers, k, rule.sharpness), half_spreads.soft_best_joint(k)
+    if rule.kind == "logit" and rule.outside > 0.0:
+        numbers = makers, rule.fill_decay, rule.outside
+        return half_spreads.logit_nash(*numbers), half_spreads.logit_joint(*numbers)
+    if rule.kind == "logit":  # without an outside option: shares of inelastic flow
+        return half_spreads.logistic_nash(makers, rule.fill_decay), half_spreads.logistic_joint()
     if rule.kind == "logistic":
-        return (1.0 / (first * (1.0 - one)) if makers > 1 else np.inf), np.inf
-    return 1.0 / first, np.inf
-
-
-def _logit_root(outside: float, makers: int, jointly: int) -> float:
-    """x = k d with x (1 - jointly s(x)) = 1; inf where no outside option holds a joint price down."""
-    if outside == 0.0 and jointly == makers:
-        return np.inf
-
-    def condition(x: float) -> float:
-        return x * (1.0 - jointly / (outside * np.exp(x) + makers)) - 1.0
-
-    high = 2.0
-    while condition(high) < 0.0:
-        high *= 2.0
-    return float(optimize.brentq(condition, 1.0, high, xtol=1e-13))
+        return half_spreads.logistic_nash(makers, rule.sharpness), half_spreads.logistic_joint()
+    if rule.kind == "relative":
+        return half_spreads.relative_nash(makers, rule.fill_decay), half_spreads.relative_joint()
+    return 1.0 / rule.fill_decay, 1.0 / rule.fill_decay
 
 
 def competition(half_spread: Estimate, nash: float, joint: float) -> dict[str, Any]:
@@ -346,63 +299,13 @@ def quantiles(paths: np.ndarray, levels: Sequence[float] = (0.01, 0.1, 0.25, 0.5
     return np.quantile(paths, levels, axis=1)
 
 
-def write_record(record: Record, folder: Path) -> Path:
-    """Write games as `part-<line_up>.parquet`: a row per game and instant, a named column per quantity.
-
-    The file appears whole or not at all; line-ups of an earlier evaluation with other names stay.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    instants, games = record["mid"].shape[:2]
-    columns: dict[str, np.ndarray] = {
-        "game": np.tile(np.arange(games, dtype=np.int32), instants),
-        "instant": np.repeat(np.arange(instants, dtype=np.int32), games),
-    }
-    for name, array in record.values.items():
-        flat = array.reshape(instants * games, -1)
-        labels = [name] if array.ndim == 2 else [f"{name}[{','.join(map(str, i))}]" for i in np.ndindex(array.shape[2:])]
-        columns |= dict(zip(labels, flat.T, strict=True))
-    facts = {key: getattr(record, key) for key in ("makers", "executors", "products", "traded", "step", "unit", "players", "line_up")}
-    facts |= {"schema_version": 1, "shapes": {name: array.shape[2:] for name, array in record.values.items()}}
-    table = pa.table(columns).replace_schema_metadata({"arena": json.dumps(facts)})
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"part-{record.line_up}.parquet"
-    pq.write_table(table, f"{path}.tmp", compression="zstd")
-    os.replace(f"{path}.tmp", path)
-    return path
-
-
-def read_records(folder: Path) -> dict[str, Record]:
-    """The line-ups that `write_record` left in a folder; raises ValueError naming a file that is not one of them."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    records = {}
-    for path in sorted(folder.glob("part-*.parquet")):
-        try:
-            table = pq.read_table(path)
-            facts = json.loads(table.schema.metadata[b"arena"])
-        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as trouble:
-            raise ValueError(f"{path}: not a file of played games ({type(trouble).__name__})") from None
-        games = int(table["game"].to_numpy().max()) + 1
-        values = {}
-        for name, shape in facts["shapes"].items():
-            labels = [f"{name}[{','.join(map(str, i))}]" for i in np.ndindex(*shape)] if shape else [name]
-            values[name] = np.stack([table[label].to_numpy() for label in labels], axis=-1).reshape(-1, games, *shape)
-        tuples = {key: tuple(facts[key]) for key in ("makers", "executors", "products", "traded")}
-        record = Record(values, **tuples, **{key: facts[key] for key in ("step", "unit", "players", "line_up")})
-        records[record.line_up] = record
-    return records
-
-
 def _gain(path: np.ndarray) -> np.ndarray:
     return path[-1] - path[0]
 
 
 def _maker_wealth(record: Record, m: int) -> np.ndarray:
-    book = (record["maker_inventory"][:, :, m] * record["mid"]).sum(axis=-1)
-    return record["maker_cash"][:, :, m] + book + record["maker_hedge"][:, :, m] * record["spot"]
+    book = record["maker_cash"][:, :, m] + (record["maker_inventory"][:, :, m] * record["mid"]).sum(axis=-1)
+    return book if record.hedging == "perfect" else book + record["maker_hedge"][:, :, m] * record["spot"]
 
 
 def _executor_wealth(record: Record, i: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The parts of the report's page: a run folder as read, sections with their figures and tables, numbers in words."""
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,10 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from ruamel.yaml import YAML, YAMLError
 
 from arena import charts
 from arena.charts import Series, number
-from arena.metrics import Estimate, Record
+from arena.metrics import Estimate
+from arena.record import Record, read_records
+from arena.run_folder import METRICS, PROVENANCE, SCENARIO, RunFolder
 
 Cell = str | tuple[str, str]  # text, or text and background colour
 
@@ -75,6 +79,48 @@ class Run:
         return self.records.get("final")
 
 
+def read(folder: str | Path) -> Run:
+    """Read a run folder; raises FileNotFoundError if it does not exist, and NotADirectoryError if it is a file."""
+    run = Run(Path(folder))
+    if not run.folder.exists():
+        raise FileNotFoundError(f"{folder}: no such run folder; allowed is runs/<scenario>/<time>-<seed>")
+    if not run.folder.is_dir():
+        raise NotADirectoryError(f"{folder}: found a file; allowed is a run folder, runs/<scenario>/<time>-<seed>")
+    lines = RunFolder(run.folder).lines
+    run.iterations = lines(METRICS)
+    run.gaps = [line for line in lines("nash_gap.jsonl") if "nashconv" in line]
+    run.provenance = _json(run, PROVENANCE) or {}
+    run.payoff, run.ratings, run.curves, run.theory = (
+        _json(run, f"{name}.json") for name in ("payoff", "ratings", "curves", "theory")
+    )
+    try:
+        run.scenario_text = (run.folder / SCENARIO).read_text(encoding="utf-8")
+        run.scenario = YAML(typ="safe", pure=True).load(run.scenario_text) or {}
+    except FileNotFoundError:
+        run.troubles.append(f"{SCENARIO} is missing.")
+    except (OSError, UnicodeDecodeError, YAMLError) as trouble:
+        run.troubles.append(f"{SCENARIO} could not be read ({type(trouble).__name__}).")
+    try:
+        run.records = read_records(run.folder / "episodes")
+    except ValueError as trouble:
+        run.troubles.append(f"{trouble}.")
+    return run
+
+
+def _json(run: Run, name: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads((run.folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as trouble:
+        run.troubles.append(f"{name} could not be read ({type(trouble).__name__}).")
+        return None
+    if not isinstance(found, dict):
+        run.troubles.append(f"{name} holds a {type(found).__name__} where an object is expected.")
+        return None
+    return found
+
+
 def spell(e: Estimate) -> str:
     """`0.0123 (0.011 to 0.0136)`: an estimate and its interval with as many digits as the interval justifies."""
     if not math.isfinite(e.mean):
@@ -82,7 +128,8 @@ def spell(e: Estimate) -> str:
     width = 0.5 * (e.high - e.low)
     if not (math.isfinite(width) and width > 0.0):
         return number(e.mean)
-    places = max(0, 1 - math.floor(math.log10(width)))
+    size = math.floor(math.log10(width))
+    places = max(0, -size + (width < 2.0 * 10.0**size))  # one digit of the half-width, two if it starts with 1
     if places > 8:
         return f"{number(e.mean)} ({between(e.low, e.high)})"
     mean, low, high = (f"{v + 0.0:,.{places}f}".replace("-", "−") for v in (e.mean, e.low, e.high))
@@ -92,6 +139,11 @@ def spell(e: Estimate) -> str:
 def between(low: float | None, high: float | None) -> str:
     """An interval in words."""
     return f"{number(np.nan if low is None else low)} to {number(np.nan if high is None else high)}"
+
+
+def money(value: float) -> str:
+    """An amount with its currency sign."""
+    return ("−$" if value < 0.0 else "$") + number(abs(value))
 
 
 def signed(value: float) -> str:

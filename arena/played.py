@@ -13,7 +13,8 @@ from arena import charts, metrics
 from arena.charts import Series, number
 from arena.markets.fills import FlowRule
 from arena.metrics import Estimate
-from arena.page import Cell, Figure, Run, Section, Table, between, coloured, panels, percent, signed, spell
+from arena.page import Cell, Figure, Run, Section, Table, between, coloured, panels, percent, spell
+from arena.record import Record
 
 
 def quotes(run: Run) -> Section:
@@ -66,14 +67,15 @@ def attribution(run: Run) -> Section:
     }
     out.lead = (
         "P&L per game by source. The sources are booked trade by trade and the total comes from the cash and position "
-        f"accounts; they agree to {number(max(gap_of.values()), 1)} $ in every game. Penalties shape behaviour but are not money."
+        f"accounts; they agree to {number(max(gap_of.values()), 1)} $ in every game. Penalties shape behaviour "
+        "but are not money. Filled bars add, hollow bars subtract; each starts where the one above ended."
     )
     rows: list[list[Cell]] = []
     for seat, p in parts.items():
         steps = [(name, float(v.mean())) for name, v in p.items() if name not in ("pnl", "penalties")]
         steps = [(name, v) for name, v in steps if v != 0.0] or steps[:1]
         svg = charts.waterfall(steps, ("P&L", float(p["pnl"].mean())), title=seat, unit="$ per game")
-        out.figures.append(Figure(svg, "Filled bars add, hollow bars subtract; each starts where the one above ended."))
+        out.figures.append(Figure(svg, ""))
         ratio = metrics.sharpe(p["pnl"], run.confidence)
         total, fine = (metrics.estimate(p[k], run.confidence) for k in ("pnl", "penalties"))
         tail = np.sort(p["pnl"])[: max(1, record.games // 20)].mean()
@@ -124,8 +126,8 @@ def comparisons(run: Run) -> list[dict[str, Any]]:
         return []
     ours = metrics.objective(final)
     for record in run.records.values():
-        changed = [seat for seat, who in record.players.items() if who != final.players.get(seat)]
-        if record.games == final.games and changed:
+        changed = [seat for seat in record.players if _replaced(record, final, seat)]
+        if changed:
             theirs = metrics.objective(record)
             out += [
                 {"seat": seat, "player": final.players.get(seat, "final"), "other": record.players[seat],
@@ -213,35 +215,53 @@ def markouts(run: Run) -> Section:
 
 
 def execution(run: Run) -> Section | None:
-    """Cost of executing the parent order: the final trader, TWAP and Almgren-Chriss on the same seeds."""
+    """Cost of executing the parent order: the final trader and its baselines on the same seeds."""
     record = run.final
     if record is not None and not record.executors:
         return None
     out = Section("Cost of executing the parent order", data=[])
     if record is None:
         return _no_games(out)
-    rows: list[list[Cell]] = []
-    for seat in record.executors:
-        base = metrics.shortfall(record, seat)
-        others = [r for r in run.records.values() if r.players.get(seat) != record.players.get(seat) and r.games == record.games]
-        for other in [record, *others]:
-            cost = base if other is record else metrics.shortfall(other, seat)
-            e = {key: metrics.estimate(value, run.confidence) for key, value in cost.items()}
-            versus = metrics.paired(base["cost"], cost["cost"], run.confidence)
-            saving = "–" if other is record else f"{signed(versus['mean'])} ({between(versus['low'], versus['high'])})"
-            who = other.players.get(seat, other.line_up)
-            rows.append([f"{seat} · {who}", spell(e["shortfall"]), spell(e["bps"]), spell(e["trading"]), number(e["penalty"].mean), saving])
-            out.data.append({"seat": seat, "player": who, **{k: v._asdict() for k, v in e.items()}, "final_less_this": versus})
-        if not others:
-            out.lead += f"No other line-up was played for {seat}, so there is nothing to compare it with. "
-    out.lead += (
-        "Implementation shortfall is what the order cost against the mid at its arrival. Luck with the price averages out; "
-        "trading cost (spread, impact, fees) is what the trader controls."
+    out.lead = (
+        "Implementation shortfall is what the order cost against the mid at its arrival; > 0 is a cost. Luck with the price "
+        "averages out, trading cost (spread, impact, fees) is what the trader controls."
     )
-    last = f"final less this, cost + penalties ({run.percent})"
+    rows: list[list[Cell]] = []
+    for i, seat in enumerate(record.executors):
+        line_ups = [record, *(r for r in run.records.values() if _replaced(r, record, seat))]
+        costs = [metrics.shortfall(r, seat) for r in line_ups]
+        names = [r.players.get(seat, r.line_up) for r in line_ups]
+        spent = []
+        for name, cost in zip(names, costs, strict=True):
+            e = {key: metrics.estimate(value, run.confidence) for key, value in cost.items()}
+            spent.append((name, e["cost"].mean, e["cost"].low, e["cost"].high))
+            versus = metrics.paired(costs[0]["cost"], cost["cost"], run.confidence)
+            interval = spell(Estimate(*(versus[key] for key in Estimate._fields)))
+            parts = [spell(e[key]) for key in ("shortfall", "bps", "trading", "penalty")]
+            rows.append([f"{seat} · {name}", *parts, "–" if cost is costs[0] else interval])
+            numbers = {key: value._asdict() for key, value in e.items()}
+            out.data.append({"seat": seat, "player": name, **numbers, "final_less_this": versus})
+        left = [np.abs(r["remaining"][:, :, i]).mean(axis=1) for r in line_ups]
+        schedule = charts.lines(
+            record.times, [Series(name, y) for name, y in zip(names, left, strict=True)], title=f"Schedule of {seat}",
+            x_label=f"time ({record.unit}s)", y_label="lots still to trade (mean)", zero=True,
+        )  # fmt: skip
+        out.figures.append(Figure(schedule, "A straight line trades evenly; a curve that falls early trades early."))
+        title = f"Trading cost + penalties of {seat}"
+        words = f"Lower is better. Bars are {run.percent} intervals of each mean; the table pairs the same games, which is sharper."
+        out.figures.append(Figure(charts.intervals(spent, title=title, x_label="$ per game"), words))
+        if len(line_ups) == 1:
+            out.lead += f" No other line-up was played for {seat}, so there is nothing to compare it with."
+    last = f"final less this: trading cost + penalties, $ ({run.percent})"
     head = ["trader", "shortfall, $", "bps of arrival value", "trading cost, $", "penalties, $", last]
-    out.tables.append(Table("Costs > 0 are costs. The last column pairs the games on the same seeds; below zero the final trader is cheaper.", head, rows))
+    words = "The last column pairs games on the same seeds; below zero the final trader is cheaper."
+    out.tables.append(Table(words, head, rows))
     return out
+
+
+def _replaced(other: Record, final: Record, seat: str) -> bool:
+    """Whether a line-up differs from the final one in this seat and can be paired with it."""
+    return other.players.get(seat) != final.players.get(seat) and other.games == final.games
 
 
 def _competition(run: Run) -> dict[str, Any]:
