@@ -23,15 +23,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
-from scipy.interpolate import CubicHermiteSpline
 
 from arena.solvers.coefficients import knots_of
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.costs import QuadraticCost, stage_rates
 from arena.solvers.equilibrium import MakersTraders, conditions_along, output_times, trajectory
-from arena.solvers.shares import stage_quotes
+from arena.solvers.shares import Logistic, stage_quotes
 from arena.solvers.solution import Player, Solution
-from arena.solvers.tube import Box, Fields, Path, box, by_inventories, solve_fields, to_coordinates, to_inventories
+from arena.solvers.tube import (
+    Box,
+    Fields,
+    Path,
+    as_path,
+    box,
+    by_inventories,
+    solve_fields,
+    to_coordinates,
+    to_inventories,
+)
 
 Array = NDArray[np.float64]
 
@@ -46,44 +55,38 @@ def feedback_nash(
 ) -> Solution:
     """Feedback Nash equilibrium of two makers and one trader, from its own path, locally around it.
 
-    nodes: per direction (odd); radius: half-width of the box in shares (default: a quarter of the inventories' spread). The solution is smooth and local;
-    uniqueness is not claimed. `policy(t, Q [n, 3])` gives asks, bids and rate (five columns) near the path. Raises ValueError for games it does
-    not cover and NoEquilibrium where the fields blow up, each in one sentence.
+    nodes: per direction (odd); radius: half-width of the box in shares (default: `game_radius`). The game is solved with two nodes fewer first, and
+    the difference of the objectives is reported as `difference_to_fewer_nodes`; when the finer box blows up, the coarser answer stands and
+    the diagnostics say so. The solution is smooth and local, uniqueness is not claimed. `policy(t, Q [n, 3])` gives asks, bids and rate (five columns)
+    near the path. Raises ValueError for games it does not cover and NoEquilibrium where the fields blow up, each in one sentence.
     """
     times = output_times(t, game.horizon)
     lead = check_game(game)
-    centre = open_loop_centre(game)
-    grid = game_box(game, nodes, radius)
-    inventories = to_inventories(grid.radius * grid.nodes)
-    moved = np.inf
-    rounds = 0
-    while True:
-        base = to_inventories(centre(game.horizon)[0])
-        end = -game.terminal * (base + inventories) ** 2
-
-        def change(now: float, c: Array, values: Array) -> Array:
-            slope = by_inventories(grid.gradient(values))
-            q = to_inventories(c)
-            ask, bid, rate = react(game, lead, now, slope)
-            f, reward = outcome(game, lead, now, q, ask, bid, rate)
-            return -(np.einsum("mj,mij->mi", f, slope) + reward)
-
-        fields = solve_fields(grid, centre, game.horizon, end, change, knots(game), tolerance, "the equation of the feedback equilibrium")
-        path, knot_times = follow(game, lead, fields, tolerance)
-        rounds += 1
-        before = np.array([centre(x)[0] for x in knot_times])
-        moved = float(np.max(np.abs(np.array([path(x)[0] for x in knot_times]) - before) / grid.radius))
-        if moved < 1e-2 or rounds == 8:
-            break
-        centre = path
-    if moved > 1.0:
-        raise NoEquilibrium(f"the feedback equilibrium's path leaves its box by {moved:.2g} radii after {rounds} rounds; give a larger radius.")
+    bounded, game = game, without_bounds(game)
+    coarse, centre, rounds, moved = _settle(game, lead, game_box(game, max(nodes - 2, 3), radius), open_loop_centre(game), tolerance)
+    fields, path, why = coarse, centre, "none"
+    if nodes > 3:
+        try:
+            fields, path, more, moved = _settle(game, lead, game_box(game, nodes, radius), centre, tolerance)
+            rounds += more
+        except NoEquilibrium as error:
+            why = str(error)
     q = to_inventories(np.array([path(x)[0] for x in times]))
     slopes = np.array([by_inventories(fields.read(x, path(x)[0])[1]) for x in times])
-    ask, bid, rate = (np.concatenate(parts) for parts in zip(*(react(game, lead, x, s[None]) for x, s in zip(times, slopes, strict=True)), strict=True))
-    value = fields.read(0.0, to_coordinates(game.start))[0]
-    checks = conditions_along(game, times, ask, bid, rate)
-    diagnostics: dict[str, Any] = {"nodes": list(grid.counts), "radius": grid.radius, "rounds": rounds, "path_moved": moved, **order(game, lead, ask, bid)}
+    controls = [react(game, lead, x, slope[None]) for x, slope in zip(times, slopes, strict=True)]
+    ask, bid, rate = (np.concatenate(parts) for parts in zip(*controls, strict=True))
+    check_rates(bounded, times, rate)
+    start = to_coordinates(game.start)
+    value = fields.read(0.0, start)[0]
+    diagnostics: dict[str, Any] = {
+        "nodes": list(fields.grid.counts),
+        "radius": fields.grid.radius,
+        "rounds": rounds,
+        "path_moved": moved,
+        "difference_to_fewer_nodes": np.abs(value - coarse.read(0.0, start)[0]) if fields is not coarse else None,
+        "why_not_finer": why,
+        **order(game, lead, ask, bid),
+    }
     players = [
         Player(name, "maker", float(value[i]), q[:, i], ask=ask[:, i], bid=bid[:, i], adjoint=slopes[:, i, i])
         for i, name in enumerate(game.names[:2])
@@ -95,8 +98,34 @@ def feedback_nash(
         slope = np.stack([by_inventories(fields.read(now, to_coordinates(row))[1]) for row in given])
         return np.concatenate(react(game, lead, now, slope), axis=1)
 
+    checks = conditions_along(bounded, times, ask, bid, rate)
     theorem = "none: the paper's theorems are about open-loop equilibria; this is a smooth local solution of the coupled HJB equations"
     return Solution("makers_traders", "feedback", theorem, checks, times, players, diagnostics, policy)
+
+
+def _settle(game: MakersTraders, lead: int, grid: Box, centre: Path, tolerance: float) -> tuple[Fields, Path, int, float]:
+    """Solve for the values in a box around a path, follow the path they imply, and repeat around that path until it stays."""
+    inventories = to_inventories(grid.radius * grid.nodes)
+
+    def change(now: float, c: Array, values: Array) -> Array:
+        slope = by_inventories(grid.gradient(values))
+        q = to_inventories(c)
+        ask, bid, rate = react(game, lead, now, slope)
+        f, reward = outcome(game, lead, now, q, ask, bid, rate)
+        return -(np.einsum("mj,mij->mi", f, slope) + reward)
+
+    for rounds in range(1, 9):
+        end = -game.terminal * (to_inventories(centre(game.horizon)[0]) + inventories) ** 2
+        what = "the equation of the feedback equilibrium"
+        fields = solve_fields(grid, centre, game.horizon, end, change, knots(game), tolerance, what)
+        path, marks = follow(game, lead, fields, tolerance)
+        moved = float(max(np.abs((path(x)[0] - centre(x)[0]) / grid.radius).max() for x in marks))
+        if moved < 1e-2:
+            return fields, path, rounds, moved
+        centre = path
+    if moved > 1.0:
+        raise NoEquilibrium(f"the feedback equilibrium's path leaves its box by {moved:.2g} radii after {rounds} rounds; give a larger radius.")
+    return fields, path, rounds, moved
 
 
 def closed_loop_regret(
@@ -105,6 +134,9 @@ def closed_loop_regret(
     """Gain [3] of each player's best reply when all others keep playing the open-loop equilibrium as a rule of the current inventories."""
     lead = check_game(game)
     centre = open_loop_centre(game)
+    found = trajectory(game, np.array([0.0, game.horizon]), 1e-9)
+    check_rates(game, found.t, game.controls(found.t, found.y)[2])
+    game = without_bounds(game)
     grid = game_box(game, nodes, radius)
     q_end = to_inventories(centre(game.horizon)[0]) + to_inventories(grid.radius * grid.nodes)
     value = -game.terminal * q_end**2
@@ -148,6 +180,23 @@ def check_game(game: MakersTraders) -> int:
     return int(first < second) if game.direction[0] > 0 else int(first > second)
 
 
+def without_bounds(game: MakersTraders) -> MakersTraders:
+    """The game with quadratic costs extended smoothly to all rates, so that no kink cuts the box; `check_rates` tells whether that mattered."""
+    return replace(game, min_rate=-np.inf, max_rate=np.inf) if isinstance(game.cost, QuadraticCost) else game
+
+
+def check_rates(game: MakersTraders, t: Array, rate: Array) -> None:
+    """Raise NoEquilibrium when a rate along the path [n, 1] leaves its bounds: the smooth local solution does not cover that."""
+    low, high = game.bounds
+    outside = np.maximum(low - rate, rate - high).max(axis=1)
+    if outside.max() >= 0.0:
+        at = int(np.argmax(outside))
+        raise NoEquilibrium(
+            f"the trader's rate {rate[at, 0]:.4g} at t = {t[at]:.4g} meets its bounds [{low[0]:g}, {high[0]:g}]: "
+            "the smooth solution around the path does not cover truncated rates."
+        )
+
+
 def knots(game: MakersTraders) -> Array:
     """Kinks of the game's coefficients inside the horizon."""
     used = [game.noise_buy, game.noise_sell, *game.running]
@@ -160,24 +209,23 @@ def game_box(game: MakersTraders, nodes: int, radius: float | None) -> Box:
     """Box around the path: `nodes` in both differences, three (equal penalties) or as many in the common shift."""
     if nodes < 3 or nodes % 2 == 0:
         raise ValueError(f"nodes: found {nodes}; an odd number of at least 3 is needed.")
-    if radius is None:
-        spread = game.start.max() - game.start.min()
-        radius = float(np.clip(0.1 * spread, 0.2, 2.0))
-    return box((nodes, nodes, 3 if game.homogeneous else nodes), np.full(3, float(radius)))
+    width = game_radius(game) if radius is None else float(radius)
+    return box((nodes, nodes, 3 if game.homogeneous else nodes), np.full(3, width))
+
+
+def game_radius(game: MakersTraders) -> float:
+    """Half-width of the box: the change of inventory that moves a marginal value by about three quarters of a markup, where quotes start to bend."""
+    markup = float(game.share.markup(np.zeros((1, 2)))[0].mean())
+    t = np.linspace(0.0, game.horizon, 101)
+    steepness = float(2.0 * game.terminal.mean() + 2.0 * np.trapezoid(game.penalty(t).mean(axis=1), t))
+    return 0.75 * markup / steepness if steepness > 0.0 else 1.0
 
 
 def open_loop_centre(game: MakersTraders) -> Path:
     """Coordinates and velocity of the open-loop equilibrium's path."""
-    found = trajectory(game, np.linspace(0.0, game.horizon, 101), 1e-9)
+    found = trajectory(game, np.linspace(0.0, game.horizon, 301), 1e-9)
     speed = game.drift(found.t, found.y)[0]
     return as_path(found.t, to_coordinates(found.q), to_coordinates(speed))
-
-
-def as_path(t: Array, c: Array, speed: Array) -> Path:
-    """A path through given points with given velocities."""
-    spline = CubicHermiteSpline(t, c, speed)
-    velocity = spline.derivative()
-    return lambda now: (spline(now), velocity(now))
 
 
 def react(game: MakersTraders, lead: int, now: float, slope: Array) -> tuple[Array, Array, Array]:
@@ -208,15 +256,19 @@ def reply(
 
 
 def _best_quote(game: MakersTraders, distance: Array, player: int, cost: Array) -> Array:
-    """One maker's best distance against fixed rivals: delta = cost + markup(delta), by Newton's method from above its root."""
+    """Quotes [m, 2] with one maker's replaced by its best reply to the other's, delta = cost + markup(delta)."""
     trial = distance.copy()
-    for _ in range(60):
-        markup, slope = game.share.markup(trial)
-        gap = trial[:, player] - cost - markup[:, player]
-        step = gap / (1.0 - slope[:, player, player])
-        trial[:, player] -= np.clip(step, -3.0 * markup[:, player], 3.0 * markup[:, player])
-        if np.abs(step).max() < 1e-12 * (1.0 + np.abs(trial).max()):
-            break
+    if isinstance(game.share, Logistic):
+        costs = distance.copy()
+        costs[:, player] = cost
+        trial[:, player] = game.share.best_reply(costs, distance)[:, player]
+    else:
+        for _ in range(60):
+            markup, slope = game.share.markup(trial)
+            step = (trial[:, player] - cost - markup[:, player]) / (1.0 - slope[:, player, player])
+            trial[:, player] -= np.clip(step, -3.0 * markup[:, player], 3.0 * markup[:, player])
+            if np.abs(step).max() < 1e-12 * (1.0 + np.abs(trial).max()):
+                break
     trial[:, player] = np.clip(trial[:, player], -game.max_distance, game.max_distance)
     return trial
 
@@ -267,9 +319,3 @@ def order(game: MakersTraders, lead: int, ask: Array, bid: Array) -> dict[str, f
         return {}
     quoted = ask if game.direction[0] > 0 else bid
     return {"least_lead_of_the_best_quote": float((quoted[:, 1 - lead] - quoted[:, lead]).min())}
-
-
-def without_noise(game: MakersTraders) -> MakersTraders:
-    """The same game with no noise flow."""
-    quiet = replace(game.noise_buy, function=np.zeros_like, knots=(), constant=0.0)
-    return replace(game, noise_buy=quiet, noise_sell=quiet)

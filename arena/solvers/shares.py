@@ -11,12 +11,13 @@ Distances are in price units from the reference price; fill_decay and sharpness 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import wrightomega
 
 from arena.solvers.solution import Condition
 
@@ -146,13 +147,9 @@ class Logistic:
         return result
 
     def curvature(self, distance: Array) -> Array:
-        share, _ = self._weights(distance)
-        slope = self.gradient(distance)
-        index = np.arange(distance.shape[1])
+        share, others = self._weights(distance)
         # d_i zeta^i = -c zeta^i (1 - zeta^i), differentiated by every delta^k
-        result = -self.sharpness * (1.0 - 2.0 * share)[:, :, None] * slope
-        assert result[:, index, index].shape == share.shape
-        return result
+        return -self.sharpness * (others - share)[:, :, None] * self.gradient(distance)
 
     def markup(self, distance: Array) -> tuple[Array, Array]:
         share, others = self._weights(distance)
@@ -160,6 +157,19 @@ class Logistic:
         index = np.arange(distance.shape[1])
         slope[:, index, index] = -share / others
         return 1.0 / (self.sharpness * others), slope
+
+    def best_reply(self, value: Array, distance: Array) -> Array:
+        """Every maker's best distance [n, M] at marginal cost `value` when the others quote `distance`, in closed form.
+
+        With S the rivals' weight, c delta - 1 - exp(-c delta + o)/S = c value, so delta = value + (1 + omega(o - 1 - c value - log S))/c with
+        Wright's omega function.
+        """
+        logit = -self.sharpness * distance + (np.asarray(self.offsets) if self.offsets else 0.0)
+        rivals = np.where(np.eye(distance.shape[1], dtype=bool), -np.inf, logit[:, None, :])
+        top = rivals.max(axis=2)
+        weight = top + np.log(np.exp(rivals - top[:, :, None]).sum(axis=2))
+        own = np.asarray(self.offsets) if self.offsets else 0.0
+        return value + (1.0 + wrightomega(own - 1.0 - self.sharpness * value - weight)) / self.sharpness
 
     def conditions(self, distance: Array) -> list[Condition]:
         return _class_conditions(self, distance)
@@ -248,8 +258,9 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
         inside = (np.abs(raw) < max_distance).astype(float)
         return np.clip(raw, -max_distance, max_distance), inside[:, :, None] * eye
     distance = np.clip(value + rule.markup(np.zeros_like(value))[0], -max_distance, max_distance)
-    if isinstance(rule, Logistic):  # a maker far behind quotes one markup above its cost; nobody quotes far above the others
-        distance = np.clip(value + 1.0 / rule.sharpness, -max_distance, max_distance)
+    if isinstance(rule, Logistic):
+        for _ in range(3):
+            distance = np.clip(rule.best_reply(value, distance), -max_distance, max_distance)
 
     def fault(distance: Array) -> tuple[Array, Array, Array]:
         with np.errstate(all="ignore"):
@@ -262,20 +273,19 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
     size = np.abs(gap).max(axis=1)
     for _ in range(100):
         jacobian = eye - inside[:, :, None] * slope
-        if np.all(size <= 1e-13 * (1.0 + np.abs(distance).max(axis=1))):
-            return distance, np.linalg.solve(jacobian, inside[:, :, None] * eye)
         step = -np.linalg.solve(jacobian, gap[:, :, None])[:, :, 0]
+        fine = 1e-13 * (1.0 + np.abs(distance).max(axis=1))
+        if np.all((size <= fine) | (np.abs(step).max(axis=1) <= fine)):
+            return distance + np.where(size[:, None] > 0.0, step, 0.0), np.linalg.solve(jacobian, inside[:, :, None] * eye)
         length = np.ones((value.shape[0], 1))
         for _ in range(40):
             trial = distance + length * step
             trial_gap, trial_slope, trial_inside = fault(trial)
             trial_size = np.abs(trial_gap).max(axis=1)
-            worse = ~(trial_size <= (1.0 - 0.1 * length[:, 0]) * size) & ~(trial_size <= 2e-14 * (1.0 + np.abs(trial).max(axis=1)))
+            worse = ~(trial_size <= (1.0 - 0.1 * length[:, 0]) * size) & ~(np.abs(step).max(axis=1) <= 1e3 * fine)
             if not worse.any():
                 break
             length[worse] /= 2.0
-        if np.all(trial_size >= size) and np.all(size <= 1e-10 * (1.0 + np.abs(distance).max(axis=1))):
-            return distance, np.linalg.solve(jacobian, inside[:, :, None] * eye)
         distance, gap, slope, inside, size = trial, trial_gap, trial_slope, trial_inside, trial_size
     worst = int(np.argmax(size))
     raise ValueError(

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
+from scipy.interpolate import CubicHermiteSpline
 
 from arena.solvers.collocation import NoEquilibrium
 
 Array = NDArray[np.float64]
+MOST_STEPS = 6_000  # evaluations of the right-hand side; smooth solutions need a few hundred
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,13 @@ Path = Callable[[float], tuple[Array, Array]]
 Change = Callable[[float, Array, Array], Array]
 
 
+def as_path(t: Array, c: Array, speed: Array) -> Path:
+    """A path through given points with given velocities."""
+    spline = CubicHermiteSpline(t, c, speed)
+    velocity = spline.derivative()
+    return lambda now: (spline(now), velocity(now))
+
+
 @dataclass(frozen=True)
 class Fields:
     """Fields on the moving box: `at(t)` gives node values [m, fields], `centre(t)` the path's coordinates."""
@@ -139,8 +148,17 @@ def solve_fields(
     its velocity. NoEquilibrium names the time when the fields blow up.
     """
     count = end.shape[1]
+    most = 1e4 * (1.0 + float(np.abs(end).max()))
+    used = 0
 
     def slope(t: float, flat: Array) -> Array:
+        nonlocal used
+        used += 1
+        if not np.abs(flat).max() < most or used > MOST_STEPS:
+            raise NoEquilibrium(
+                f"{what} blows up near t = {t:.4g} in a box of {grid.counts} nodes and radius {grid.radius[0]:.3g}: there is no smooth solution "
+                "that polynomials of this degree follow."
+            )
         values = flat.reshape(-1, count)
         where, speed = centre(t)
         c = where + grid.radius * grid.nodes
@@ -151,6 +169,8 @@ def solve_fields(
     for late, early in zip(marks[:-1], marks[1:], strict=True):
         try:
             found = solve_ivp(slope, (late, early), state, method="DOP853", rtol=tolerance, atol=tolerance, dense_output=True)
+        except NoEquilibrium:
+            raise
         except ValueError as error:
             raise NoEquilibrium(f"{what} breaks down between t = {early:.4g} and t = {late:.4g}: {error}") from error
         if not found.success or not np.all(np.isfinite(found.y[:, -1])):
