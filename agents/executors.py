@@ -34,7 +34,7 @@ class AlmgrenChriss(BaseModel):
     impact, running and terminal penalty. The value less d x is a x^2 + b x + c with, tau being the time left,
 
         a' = phi - a^2/eta, a(0) = A;   b' = -a b/eta, b(0) = -d;   v = (2 a x + b)/(2 eta)
-        a = s (A + s tanh z)/(s + A tanh z),   b = -d s/(s cosh z + A sinh z),   s = sqrt(phi eta), z = tau sqrt(phi/eta)
+        a = s (A + s tanh z)/(s + A tanh z),  b = -d s/(s cosh z + A sinh z),  s = sqrt(phi eta),  z = tau sqrt(phi/eta)
 
     A to infinity: v = x k coth(k tau), k = sqrt(phi/eta) (Almgren & Chriss 2001); phi = 0: v = x/(tau + eta/A).
     Derived here because the order need not be finished. Other executors and the makers' reactions are left out.
@@ -42,7 +42,9 @@ class AlmgrenChriss(BaseModel):
 
     model_config = STRICT
     kind: Literal["almgren_chriss"] = "almgren_chriss"
-    half_spread: float = Field(default=0.0, ge=0, description="cost of a lot besides impact, currency; shifts the end only")
+    half_spread: float = Field(
+        default=0.0, ge=0, description="cost of a lot besides impact, currency"
+    )
 
     def rate(self, left: np.ndarray, time_left: np.ndarray, eta: float, phi: float, terminal: float) -> np.ndarray:
         """v of the class's equations, lots per clock unit; `left` x and `time_left` tau broadcast."""
@@ -61,7 +63,9 @@ class AlmgrenChriss(BaseModel):
         own = market.executors[market.executor_names.index(seat)]
         eta, phi, terminal = own.temporary_impact, own.running_penalty, own.terminal_penalty
         if eta <= 0:
-            raise ValueError(f"almgren_chriss needs a temporary_impact above 0 at {seat}; 'immediate' is optimal without")
+            raise ValueError(
+                f"almgren_chriss needs a temporary_impact above 0 at {seat}; 'immediate' is optimal without"
+            )
         return _feedback(self.kind, market, lambda left, time_left: self.rate(left, time_left, eta, phi, terminal))
 
 

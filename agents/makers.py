@@ -127,7 +127,7 @@ class GueantLehalle(BaseModel):
 
 
 def naive_half_spread(market: DealerMarket) -> float:
-    """The flow rule's static Nash half-spread if it has one, else 1/fill_decay; within the market's ranges, currency."""
+    """The rule's static Nash half-spread if it has one, else 1/fill_decay; within the market's ranges, currency."""
     from arena.solvers import half_spreads
 
     rule, makers = market.flow.rule, market.makers.count
@@ -183,7 +183,9 @@ def tune_avellaneda_stoikov(
     own = 1.0 / max(naive_half_spread(market), 1e-6)
     decays = [recipe.fill_decay] if recipe.fill_decay else list(dict.fromkeys([market.flow.rule.numbers()[0], own]))
     cells = [
-        recipe.model_copy(update={"risk_aversion": float(ra), "fill_decay": float(k)}) for k in decays for ra in risk_aversions
+        recipe.model_copy(update={"risk_aversion": float(ra), "fill_decay": float(k)})
+        for k in decays
+        for ra in risk_aversions
     ]
     game, score = Game(market, games), []
     for cell in cells:
@@ -245,7 +247,7 @@ def _maker(market: DealerMarket) -> Role:
 
 
 def _unit(market: DealerMarket, half: np.ndarray, skew: np.ndarray) -> np.ndarray:
-    """Half-spreads and skews [batch, n] as an action [batch, K] in [-1, 1]; a hedge offset, where there is one, is 0."""
+    """Half-spreads and skews [batch, n] as an action [batch, K] in [-1, 1]; a hedge offset, if there is one, is 0."""
     layout = _maker(market).action
     physical = np.zeros((len(half), layout.size))
     physical[:, 0 : 2 * market.n : 2] = half

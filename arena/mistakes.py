@@ -1,4 +1,4 @@
-"""A user's YAML with the place of every key, and every mistake in it as one sentence: where, what was found, what is allowed.
+"""A user's YAML with the place of every key; each mistake is a sentence: where, what was found, what is allowed.
 
 `read` keeps the tree and the marks apart, so that pydantic validates plain data and its errors are put back on a
 line and column here. Nothing in this module knows what a scenario is.
@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]
@@ -53,7 +53,9 @@ def read(text: str, source: str) -> Document:
         return Document(None, {}, [f"{source}: {len(text)} characters; allowed are {MAX_CHARACTERS}"])
     try:
         depth = 0
-        for event in yaml.parse(text):  # without recursion, so that no text can exhaust the stack or hours of time below
+        for event in yaml.parse(
+            text
+        ):  # not recursive: a text cannot exhaust the stack here
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             if depth > MAX_DEPTH:
                 place = f"{source}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
@@ -351,7 +353,10 @@ def _objects(schema: dict[str, Any], options: Iterable[dict[str, Any]], node: An
         named = [
             option
             for option in out
-            if any(key in node and rule.get("const", option) == node[key] for key, rule in option.get("properties", {}).items())
+            if any(
+                key in node and rule.get("const", option) == node[key]
+                for key, rule in option.get("properties", {}).items()
+            )
         ]
         return named or out
     return out

@@ -23,7 +23,17 @@ from arena.league import LeagueSettings
 from arena.markets.dealer import DealerMarket
 from arena.mistakes import Document, ScenarioError, did_you_mean, override, read, sentences, show
 
-__all__ = ["EvaluationSettings", "Scenario", "ScenarioError", "TrainingSettings", "dump", "json_schema", "load", "loads", "packaged"]
+__all__ = [
+    "EvaluationSettings",
+    "Scenario",
+    "ScenarioError",
+    "TrainingSettings",
+    "dump",
+    "json_schema",
+    "load",
+    "loads",
+    "packaged",
+]
 
 FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
 """The shipped scenarios, beside the package in the repository as in an installed wheel."""
@@ -39,20 +49,28 @@ class TrainingSettings(BaseModel):
 
     iterations: Count = Field(150, description="iterations of one run")
     games: Count = Field(256, description="games per iteration, whatever the number of workers")
-    block: Count = Field(64, description="games per fixed block; a worker plays whole blocks, so results do not depend on workers")
+    block: Count = Field(
+        64, description="games per fixed block; a worker plays whole blocks, so results do not depend on workers"
+    )
     epochs: Count = Field(4, description="passes over an iteration's decisions")
     minibatch: Count = Field(4096, description="decisions per gradient step")
     learning_rate: Positive = Field(1e-3, description="Adam step size at the start")
-    schedule: Literal["linear", "constant"] = Field("linear", description="linear: the step size falls to 0 at the last iteration")
+    schedule: Literal["linear", "constant"] = Field(
+        "linear", description="linear: the step size falls to 0 at the last iteration"
+    )
     clip: Positive = Field(0.2, description="clip range of the probability ratio")
     gradient_clip: Positive = Field(0.5, description="largest gradient norm")
     value_weight: Positive = Field(0.5, description="weight of the value loss")
     entropy: float = Field(0.0, ge=0, description="weight of the entropy bonus")
     discount: float = Field(1.0, gt=0, le=1, description="discount per step; 1 because games are finite")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of generalised advantage estimation")
-    hidden: tuple[Count, ...] = Field((64, 64), min_length=1, description="units of each hidden layer, policy and value alike")
+    hidden: tuple[Count, ...] = Field(
+        (64, 64), min_length=1, description="units of each hidden layer, policy and value alike"
+    )
     activation: Literal["tanh", "relu"] = Field("tanh", description="nonlinearity of the hidden layers")
-    initial_std: Positive = Field(0.5, description="standard deviation of exploration at the start, in action units [-1, 1]")
+    initial_std: Positive = Field(
+        0.5, description="standard deviation of exploration at the start, in action units [-1, 1]"
+    )
     final_std: Positive = Field(0.05, description="lower bound of the learned standard deviation")
     seed: int = Field(0, ge=0, description="seed of games, networks and exploration")
     checkpoint_every: Count = Field(10, description="iterations between checkpoints")
@@ -72,7 +90,9 @@ class EvaluationSettings(BaseModel):
     games: Count = Field(4096, description="paired games per estimate")
     gap_every: int = Field(25, ge=0, description="iterations between Nash-gap estimates; 0: only at the end")
     responders: Count = Field(3, description="fresh best responders per seat")
-    warm_responders: int = Field(2, ge=0, description="best responders per seat that start from the profile's own weights")
+    warm_responders: int = Field(
+        2, ge=0, description="best responders per seat that start from the profile's own weights"
+    )
     responder_iterations: Count = Field(60, description="training iterations of one responder")
     responder_games: Count = Field(256, description="games per iteration of one responder")
     confidence: float = Field(0.99, gt=0.5, lt=1, description="confidence of every interval")
@@ -90,7 +110,9 @@ class Scenario(BaseModel):
     model_config = STRICT
 
     schema_version: Literal[1] = Field(1, description="version of this file format")
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60, description="name of runs and of the registered environment")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", max_length=60, description="name of runs and of the registered environment"
+    )
     description: str = Field("", description="what this game is for")
     market: DealerMarket = Field(description="the rules of trading; `model` names the market")
     players: dict[str, Player] = Field(
@@ -115,7 +137,8 @@ class Scenario(BaseModel):
                 continue
             allowed = [*kinds[roles[seat]], *_kinds(Learned), *_kinds(Snapshot)]
             if player.kind not in allowed:
-                wrong.append(f"{seat}.kind: found {player.kind!r}, which is not for {roles[seat]}s; allowed are {', '.join(allowed)}")
+                found = f"found {player.kind!r}, which is not for {roles[seat]}s"
+                wrong.append(f"{seat}.kind: {found}; allowed are {', '.join(allowed)}")
             elif isinstance(player, ConstantSpread):
                 wrong += [f"{seat}.{line}" for line in player.misfits(market)]
         if wrong:
@@ -125,7 +148,9 @@ class Scenario(BaseModel):
     @property
     def hash(self) -> str:
         """SHA-256 of everything that can change a number: all but name and description, in canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"name", "description"}), sort_keys=True, allow_nan=False)
+        text = json.dumps(
+            self.model_dump(mode="json", exclude={"name", "description"}), sort_keys=True, allow_nan=False
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -158,7 +183,9 @@ def loads(text: str, overrides: Sequence[str] = (), source: str = "<text>") -> S
 
 def _check(document: Document, overrides: Sequence[str]) -> Scenario:
     if document.places and not isinstance(document.tree, dict):
-        document.mistakes.append(f"{document.places[()].value}: scenario: found {show(document.tree)}; allowed is a mapping")
+        document.mistakes.append(
+            f"{document.places[()].value}: scenario: found {show(document.tree)}; allowed is a mapping"
+        )
     if not isinstance(document.tree, dict):
         raise ScenarioError(document.mistakes)
     for text in overrides:
