@@ -239,13 +239,13 @@ class League:
         """
         role, incumbent = candidate.role, self.latest(candidate.role)
         gains = paired_gains(new, old, groups)
+        if met and (groups is None or len(met) <= int(np.max(groups))):
+            raise ValueError(f"{len(met)} line-ups are named; groups must index them")
         key = f"{role}/exploiter" if candidate.is_exploiter else role
         look = self._looks.get(key, 0) + 1
         decision = decide(gains, volume, look, self.settings.promotion)
         self._looks[key] = 0 if decision.promoted else look
         if met and not candidate.is_exploiter:
-            if groups is None or len(met) <= int(np.max(groups)):
-                raise ValueError(f"{len(met)} line-ups are named; groups must index them")
             each = np.mean(np.asarray(new) - np.asarray(old), axis=1)
             self.record_gains(role, [(names, each[np.asarray(groups) == g]) for g, names in enumerate(met)])
         if decision.promoted:

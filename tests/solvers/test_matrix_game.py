@@ -301,3 +301,27 @@ def test_alpha_rank_refuses_nonsense() -> None:
     for alpha, population in ((0.0, 50), (-1.0, 50), (math.nan, 50), (1.0, 1)):
         with pytest.raises(ValueError, match="allowed"):
             alpha_rank(CHICKEN, alpha, population)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 50.0])
+def test_alpha_rank_of_fifty_members_a_role_balances_every_profile(alpha: float) -> None:
+    # 2 500 profiles; benchmarks/matrix_games.py times this. Flow out of a profile equals flow in.
+    game = random_game(np.random.default_rng(15), (50, 50), ("maker", "trader"))
+    found = alpha_rank(game, alpha)
+    mass = found.profiles
+
+    def rho(gain: np.ndarray) -> np.ndarray:
+        x = np.where(gain == 0, 1e-12, alpha * gain)
+        with np.errstate(over="ignore"):  # e^{+large} = inf in the denominator: the rate is zero
+            return np.expm1(-x) / np.expm1(-50 * x)
+
+    row, column = game.payoffs
+    down = rho(row[None] - row[:, None])  # [from, to, j]
+    across = rho(column[:, None, :] - column[:, :, None])  # [i, from, to]
+    down[np.arange(50), np.arange(50)] = 0
+    across[:, np.arange(50), np.arange(50)] = 0
+    into = np.einsum("abj,aj->bj", down, mass) + np.einsum("iab,ia->ib", across, mass)
+    out = mass * (down.sum(axis=1) + across.sum(axis=2))
+    np.testing.assert_allclose(into, out, atol=1e-14)
+    for role, axis in (("maker", 1), ("trader", 0)):
+        np.testing.assert_allclose(found.mixtures[role], mass.sum(axis=axis))
