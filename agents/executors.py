@@ -42,9 +42,7 @@ class AlmgrenChriss(BaseModel):
 
     model_config = STRICT
     kind: Literal["almgren_chriss"] = "almgren_chriss"
-    half_spread: float = Field(
-        default=0.0, ge=0, description="cost of a lot besides impact, currency"
-    )
+    half_spread: float = Field(default=0.0, ge=0, description="cost of a lot besides impact, currency")
 
     def rate(self, left: np.ndarray, time_left: np.ndarray, eta: float, phi: float, terminal: float) -> np.ndarray:
         """v of the class's equations, lots per clock unit; `left` x and `time_left` tau broadcast."""

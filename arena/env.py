@@ -128,9 +128,7 @@ class ArenaEnv(ParallelEnv):
         """The action in [-1, 1] that means these physical values; the inverse of `to_physical`."""
         return self._role(agent).action.to_unit(physical).astype(np.float32)
 
-    def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observations, Infos]:
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
         """Start a game: the next of the stream, or the first of a new stream if `seed` is given."""
         self.table.reset(seed, options)
         self.agents = list(self.possible_agents)

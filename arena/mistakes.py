@@ -53,9 +53,7 @@ def read(text: str, source: str) -> Document:
         return Document(None, {}, [f"{source}: {len(text)} characters; allowed are {MAX_CHARACTERS}"])
     try:
         depth = 0
-        for event in yaml.parse(
-            text
-        ):  # not recursive: a text cannot exhaust the stack here
+        for event in yaml.parse(text):  # not recursive: a text cannot exhaust the stack here
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             if depth > MAX_DEPTH:
                 place = f"{source}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
