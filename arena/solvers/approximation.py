@@ -1,17 +1,19 @@
-"""The approximation game: inventories with noise and a random noise-flow factor (Guo & Jin, section 5, eqs. 40-41, Theorems 5.4 and 5.5).
+"""The approximation game: inventories with noise and a random noise-flow factor (Guo & Jin, section 5, eqs. 40-41,
+Theorems 5.4 and 5.5).
 
 Two makers and one trader with shares that clear; W are independent Brownian motions, L is common:
 
-    dQ^{i,m} = (-a~ zeta^i(ask) + b~ zeta^i(bid)) dt + eps dW^i ,   dQ^e = v dt + eps dW^e ,   dL = Gamma(t, L) dt + Sigma(t, L) dW^0
+    dQ^{i,m} = (-a~ zeta^i(ask) + b~ zeta^i(bid)) dt + eps dW^i ,  dQ^e = v dt + eps dW^e ,
+    dL = Gamma(t, L) dt + Sigma(t, L) dW^0
     a~ = kappa^a(t, L) + buyers' v ,  b~ = kappa^b(t, L) - sellers' v ,     dY = 2 phi Q dt + dM ,  Y_T = -2A Q_T
 
 The marginal values are fields of the state, Y = y(t, Q, L), and so are expected objectives J(t, Q, L):
 
-    y_t + f . grad y + eps^2/2 lap y + Gamma y_L + Sigma^2/2 y_LL = 2 phi Q ,  y_T = -2A Q ,    the same operator on J = -reward ,  J_T = -A Q^2
+    y_t + f . grad y + eps^2/2 lap y + Gamma y_L + Sigma^2/2 y_LL = 2 phi Q ,  y_T = -2A Q ,
+    the same operator on J = -reward ,  J_T = -A Q^2
 
-solved by collocation around the path without noise (tube.py; with equal penalties exact in the common shift of inventories). A deterministic
-`noise_buy`, `noise_sell` is the case without factor.
-"""
+solved by collocation around the path without noise (tube.py; with equal penalties exact in the common shift of
+inventories). A deterministic `noise_buy`, `noise_sell` is the case without factor."""
 
 from __future__ import annotations
 
@@ -24,22 +26,26 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from arena.solvers.coefficients import Coefficient
-from arena.solvers.equilibrium import MakersTraders, conditions_along, output_times, trajectory
+from arena.solvers.equilibrium import conditions_along, output_times, trajectory
 from arena.solvers.feedback import check_game, check_rates, commit, game_radius, knots, order, outcome, without_bounds
+from arena.solvers.makers_traders import MakersTraders
 from arena.solvers.solution import Condition, Player, Solution
 from arena.solvers.tube import as_path, box, by_inventories, solve_fields, to_coordinates, to_inventories
 
 Array = NDArray[np.float64]
 TimeState = Callable[[float, Array], Array]
-MIXING = np.array([[2.0, -1.0, 1.0], [-1.0, 2.0, -1.0], [1.0, -1.0, 1.0]])  # covariance of (Q1-Q2, Qe-Q1, Q1) under independent unit noises
+MIXING = np.array(
+    [[2.0, -1.0, 1.0], [-1.0, 2.0, -1.0], [1.0, -1.0, 1.0]]
+)  # covariance of (Q1-Q2, Qe-Q1, Q1) under independent unit noises
 
 
 @dataclass(frozen=True)
 class NoiseFactor:
-    """A diffusion L that moves the noise flows: functions of (t, L [m]) -> [m]; dL = drift dt + volatility dW, noise_buy and noise_sell of it.
+    """A diffusion L that moves the noise flows: functions of (t, L [m]) -> [m]; dL = drift dt + volatility dW,
+    noise_buy and noise_sell of it.
 
-    radius: half-width of the box in L (default: 3 standard deviations at constant volatility); nodes: odd number of nodes in L.
-    """
+    radius: half-width of the box in L (default: 3 standard deviations at constant volatility); nodes: odd number of
+    nodes in L."""
 
     initial: float
     drift: TimeState
@@ -62,9 +68,9 @@ def approximation_game(
 ) -> Solution:
     """Open-loop Nash equilibrium with inventory noise `epsilon` and, if given, a random noise factor.
 
-    Objectives are expectations; inventories and controls are those along the path on which no noise arrives; `policy(t, state [n, 3 or 4])` gives
-    asks, bids and rate (five columns) at any (Q1, Q2, Qe[, L]) near it. Raises ValueError for games it does not cover, in one sentence.
-    """
+    Objectives are expectations; inventories and controls are those along the path on which no noise arrives; `policy(t,
+    state [n, 3 or 4])` gives asks, bids and rate (five columns) at any (Q1, Q2, Qe[, L]) near it. Raises ValueError for
+    games it does not cover, in one sentence."""
     if not epsilon >= 0.0:
         raise ValueError(f"epsilon: found {epsilon}; it must be at least 0.")
     times = output_times(t, game.horizon)
@@ -119,7 +125,9 @@ def approximation_game(
         penalty = 2.0 * game.penalty(np.array([now])) * q
         return np.concatenate([penalty, -reward], axis=1) - moved
 
-    fields = solve_fields(grid, centre, game.horizon, end, change, knots(game), tolerance, "the equation of the approximation game")
+    fields = solve_fields(
+        grid, centre, game.horizon, end, change, knots(game), tolerance, "the equation of the approximation game"
+    )
 
     def follow(now: float, state: Array) -> Array:
         level = np.array([path_of_factor(now)])
@@ -128,7 +136,9 @@ def approximation_game(
         return outcome(here, lead, now, state[None], *commit(here, lead, now, value))[0][0]
 
     marks = np.union1d(times, [0.0, game.horizon])
-    rolled = solve_ivp(follow, (0.0, game.horizon), game.start, method="DOP853", rtol=tolerance, atol=tolerance, t_eval=marks)
+    rolled = solve_ivp(
+        follow, (0.0, game.horizon), game.start, method="DOP853", rtol=tolerance, atol=tolerance, t_eval=marks
+    )
     q = rolled.y.T[np.isin(marks, times)]
 
     def policy(now: float, given: Array) -> Array:
@@ -140,10 +150,18 @@ def approximation_game(
     states = q if factor is None else np.column_stack([q, [path_of_factor(x) for x in times]])
     controls = np.concatenate([policy(x, row) for x, row in zip(times, states, strict=True)])
     ask, bid, rate = controls[:, :2], controls[:, 2:4], controls[:, 4:]
-    y = np.stack([fields.read(x, np.append(to_coordinates(row[:3]), row[3:]))[0][:3] for x, row in zip(times, states, strict=True)])
+    y = np.stack(
+        [
+            fields.read(x, np.append(to_coordinates(row[:3]), row[3:]))[0][:3]
+            for x, row in zip(times, states, strict=True)
+        ]
+    )
     start = np.append(to_coordinates(game.start), [] if factor is None else [factor.initial])
     value = fields.read(0.0, start)[0]
-    checks = [*conditions_along(bounded, times, ask, bid, rate), Condition("inventory noise", epsilon > 0.0, epsilon, "epsilon > 0")]
+    checks = [
+        *conditions_along(bounded, times, ask, bid, rate),
+        Condition("inventory noise", epsilon > 0.0, epsilon, "epsilon > 0"),
+    ]
     if factor is not None:
         checks += _factor_conditions(factor, fields.centre, radii[3], game.horizon)
     players = [
@@ -151,7 +169,12 @@ def approximation_game(
         for i, name in enumerate(game.names[:2])
     ]
     players.append(Player(game.names[2], "trader", float(value[5]), q[:, 2], rate=rate[:, 0], adjoint=y[:, 2]))
-    diagnostics: dict[str, Any] = {"epsilon": epsilon, "nodes": list(counts), "radius": radii, **order(game, lead, ask, bid)}
+    diagnostics: dict[str, Any] = {
+        "epsilon": epsilon,
+        "nodes": list(counts),
+        "radius": radii,
+        **order(game, lead, ask, bid),
+    }
     return Solution("approximation", "open_loop", _theorem(checks), checks, times, players, diagnostics, policy)
 
 
@@ -161,14 +184,20 @@ def _mean_factor(factor: NoiseFactor, horizon: float) -> tuple[Callable[[float],
     def slope(now: float, level: Array) -> Array:
         return np.asarray(factor.drift(now, level), dtype=float)
 
-    found = solve_ivp(slope, (0.0, horizon), [factor.initial], method="DOP853", rtol=1e-11, atol=1e-11, dense_output=True)
+    found = solve_ivp(
+        slope, (0.0, horizon), [factor.initial], method="DOP853", rtol=1e-11, atol=1e-11, dense_output=True
+    )
     times = np.linspace(0.0, horizon, 101)
     volatility = np.array([float(np.asarray(factor.volatility(x, found.sol(x)))[0]) for x in times])
     return lambda now: float(found.sol(now)[0]), float(np.sqrt(np.trapezoid(volatility**2, times)))
 
 
 def _along(function: TimeState, path: Callable[[float], float]) -> Coefficient:
-    return Coefficient(lambda t: np.array([float(np.asarray(function(float(x), np.array([path(float(x))])))[0]) for x in t.ravel()]).reshape(t.shape))
+    return Coefficient(
+        lambda t: np.array(
+            [float(np.asarray(function(float(x), np.array([path(float(x))])))[0]) for x in t.ravel()]
+        ).reshape(t.shape)
+    )
 
 
 def _factor_conditions(factor: NoiseFactor, centre: Any, radius: float, horizon: float) -> list[Condition]:
@@ -180,9 +209,18 @@ def _factor_conditions(factor: NoiseFactor, centre: Any, radius: float, horizon:
         flow.append(min(np.min(factor.noise_buy(now, level)), np.min(factor.noise_sell(now, level))))
         drift.append(np.abs(factor.drift(now, level)).max())
     return [
-        Condition("Assumption 5.3: factor elliptic", bool(min(volatility) > 0.0), float(min(volatility)), "min volatility > 0 on the box"),
-        Condition("Assumption 5.3: noise flows positive", bool(min(flow) > 0.0), float(min(flow)), "min flow > 0 on the box"),
-        Condition("Assumption 5.3: drift bounded", bool(np.isfinite(max(drift))), float(max(drift)), "finite on the box"),
+        Condition(
+            "Assumption 5.3: factor elliptic",
+            bool(min(volatility) > 0.0),
+            float(min(volatility)),
+            "min volatility > 0 on the box",
+        ),
+        Condition(
+            "Assumption 5.3: noise flows positive", bool(min(flow) > 0.0), float(min(flow)), "min flow > 0 on the box"
+        ),
+        Condition(
+            "Assumption 5.3: drift bounded", bool(np.isfinite(max(drift))), float(max(drift)), "finite on the box"
+        ),
     ]
 
 

@@ -1,9 +1,9 @@
 """Coefficients of time: a number, a table `{t: [...], value: [...]}`, an expression of `t`, or any function of `t`.
 
-`coefficient(value, name)` turns each of them into one `Coefficient`, a function of an array of times. A table is linear between its times and
-constant outside them; its times are kept as `knots`, so that integrators can put a mesh point on every kink. Expressions know numbers,
-`+ - * / **`, parentheses, `t`, `pi` and the functions sin, cos, exp, sqrt, log; nothing else is evaluated.
-"""
+`coefficient(value, name)` turns each of them into one `Coefficient`, a function of an array of times. A table is linear
+between its times and constant outside them; its times are kept as `knots`, so that integrators can put a mesh point on
+every kink. Expressions know numbers, `+ - * / **`, parentheses, `t`, `pi` and the functions sin, cos, exp, sqrt, log;
+nothing else is evaluated."""
 
 from __future__ import annotations
 
@@ -25,12 +25,19 @@ OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.Pow: operator.pow,
 }
-FUNCTIONS: dict[str, Callable[[Any], Any]] = {"sin": np.sin, "cos": np.cos, "exp": np.exp, "sqrt": np.sqrt, "log": np.log}
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "sin": np.sin,
+    "cos": np.cos,
+    "exp": np.exp,
+    "sqrt": np.sqrt,
+    "log": np.log,
+}
 
 
 @dataclass(frozen=True)
 class Coefficient:
-    """One coefficient as a function of time: `Coefficient(t [n]) -> [n]`; `knots` are its kinks, `constant` its value if it never changes."""
+    """One coefficient as a function of time: `Coefficient(t [n]) -> [n]`; `knots` are its kinks, `constant` its value
+    if it never changes."""
 
     function: Callable[[Array], Array]
     knots: tuple[float, ...] = ()
@@ -41,7 +48,8 @@ class Coefficient:
 
 
 def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]:
-    """Turn an arithmetic expression of `t`, such as `3 + sin(2*pi*t)`, into a function; ValueError for anything that is not arithmetic."""
+    """Turn an arithmetic expression of `t`, such as `3 + sin(2*pi*t)`, into a function; ValueError for anything that is
+    not arithmetic."""
 
     def refuse(what: str) -> ValueError:
         return ValueError(
@@ -57,9 +65,9 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
             check(node.right)
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             check(node.operand)
-        elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            return
-        elif isinstance(node, ast.Name) and node.id in ("t", "pi"):
+        elif (isinstance(node, ast.Constant) and type(node.value) in (int, float)) or (
+            isinstance(node, ast.Name) and node.id in ("t", "pi")
+        ):
             return
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
             if len(node.args) != 1 or node.keywords:
@@ -78,7 +86,7 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
                 inner = evaluate(node.operand, t)
                 return -inner if isinstance(node.op, ast.USub) else inner
             case ast.Constant():
-                return np.float64(node.value)
+                return np.float64(node.value)  # type: ignore[arg-type]
             case ast.Name():
                 return t if node.id == "t" else np.float64(np.pi)
             case _:
@@ -98,7 +106,8 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
 
 
 def vectorised(function: Callable[..., Any]) -> Callable[[Array], Array]:
-    """Let a function of one time take arrays of times: directly where it already does so correctly, else one time after another."""
+    """Let a function of one time take arrays of times: directly where it already does so correctly, else one time after
+    another."""
 
     def one_by_one(t: Array) -> Array:
         return np.array([float(function(float(x))) for x in t.ravel()]).reshape(t.shape)
@@ -106,7 +115,9 @@ def vectorised(function: Callable[..., Any]) -> Callable[[Array], Array]:
     probe = np.array([0.125, 0.375, 0.875])
     try:
         whole = np.asarray(function(probe), dtype=float)
-    except Exception:  # a scalar function fails on arrays in its own way; evaluating it time by time shows any real error
+    except (
+        Exception
+    ):  # a scalar function fails on arrays in its own way; evaluating it time by time shows any real error
         return one_by_one
     if whole.shape not in ((), probe.shape):
         return one_by_one
@@ -116,7 +127,8 @@ def vectorised(function: Callable[..., Any]) -> Callable[[Array], Array]:
 
 
 def coefficient(value: Any, name: str = "coefficient") -> Coefficient:
-    """Read a number, a table `{t, value}`, an expression of `t` or a function of `t` as a Coefficient; ValueError in one sentence otherwise."""
+    """Read a number, a table `{t, value}`, an expression of `t` or a function of `t` as a Coefficient; ValueError in
+    one sentence otherwise."""
     if isinstance(value, Coefficient):
         return value
     if isinstance(value, str):
@@ -130,7 +142,8 @@ def coefficient(value: Any, name: str = "coefficient") -> Coefficient:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(
-            f"{name}: found {value!r}; allowed are a number, a table {{t: [...], value: [...]}}, an expression of t or a function of t."
+            f"{name}: found {value!r}; allowed are a number, a table {{t: [...], value: [...]}}, an expression of t "
+            "or a function of t."
         ) from None
     if not np.isfinite(number):
         raise ValueError(f"{name}: found {number}; a coefficient must be finite.")
@@ -141,7 +154,9 @@ def per_player(value: Any, count: int, name: str) -> list[Coefficient]:
     """Read one coefficient for everybody, or a list with one coefficient per player."""
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
         if len(value) != count:
-            raise ValueError(f"{name}: found {len(value)} values for {count} players; give one value, or one per player.")
+            raise ValueError(
+                f"{name}: found {len(value)} values for {count} players; give one value, or one per player."
+            )
         return [coefficient(entry, f"{name}[{i}]") for i, entry in enumerate(value)]
     return [coefficient(value, name)] * count
 
@@ -153,7 +168,8 @@ def knots_of(coefficients: Sequence[Coefficient], horizon: float) -> Array:
 
 
 def require(entry: Coefficient, horizon: float, name: str, *, least: float = -np.inf, strict: bool = False) -> None:
-    """Raise a ValueError in one sentence unless the coefficient is finite and at least (strict: above) `least` on [0, horizon]."""
+    """Raise a ValueError in one sentence unless the coefficient is finite and at least (strict: above) `least` on [0,
+    horizon]."""
     t = np.union1d(np.linspace(0.0, horizon, 257), knots_of([entry], horizon))
     values = entry(t)
     if not np.all(np.isfinite(values)):
@@ -162,7 +178,8 @@ def require(entry: Coefficient, horizon: float, name: str, *, least: float = -np
     worst = int(np.argmin(values))
     if values[worst] < least or (strict and values[worst] <= least):
         raise ValueError(
-            f"{name}: found {values[worst]:.6g} at t = {t[worst]:.6g}; it must be {'above' if strict else 'at least'} {least:g}."
+            f"{name}: found {values[worst]:.6g} at t = {t[worst]:.6g}; it must be {'above' if strict else 'at least'} "
+            f"{least:g}."
         )
 
 
@@ -172,10 +189,14 @@ def _names(text: str) -> set[str]:
 
 def _table(value: Mapping[str, Any], name: str) -> Coefficient:
     if set(value) != {"t", "value"}:
-        raise ValueError(f"{name}: found a table with {sorted(map(str, value))}; a table has exactly the two lists t and value.")
+        raise ValueError(
+            f"{name}: found a table with {sorted(map(str, value))}; a table has exactly the two lists t and value."
+        )
     times, values = np.asarray(value["t"], dtype=float), np.asarray(value["value"], dtype=float)
     if times.ndim != 1 or times.shape != values.shape or times.size == 0:
-        raise ValueError(f"{name}: the table has {times.size} times and {values.size} values; it needs equally many, at least one.")
+        raise ValueError(
+            f"{name}: the table has {times.size} times and {values.size} values; it needs equally many, at least one."
+        )
     if not (np.all(np.isfinite(times)) and np.all(np.isfinite(values))):
         raise ValueError(f"{name}: the table holds a number that is not finite.")
     if np.any(np.diff(times) <= 0.0):

@@ -1,14 +1,15 @@
-"""Forward-backward systems of inventories and marginal values, solved to ten digits by Gauss collocation with Newton's method.
+"""Forward-backward systems of inventories and marginal values, solved to ten digits by Gauss collocation with Newton's
+method.
 
 The system of every open-loop game between makers and traders is (Guo & Jin, eqs. 13-14, 18-19, 40-41 without noise)
 
     Q' = f(t, Y),   Q(0) = q,        Y' = 2 phi(t) Q,   Y(T) = -2 A Q(T)          (one Q and one Y per player, [p])
 
-f may have kinks (best quotes cross, a rate meets its bound). Three Gauss stages a cell give order six at the mesh points, which include every
-requested output time; cells whose defect, integrated with five Gauss points, exceeds the tolerance are split, so a kink ends up in a
-tiny cell. Each Newton step eliminates the stages cell by cell and solves one banded system for the mesh values. When Newton fails from the
-given guess, the penalties are switched on gradually (at zero penalty Y = 0 is the solution).
-"""
+f may have kinks (best quotes cross, a rate meets its bound). Three Gauss stages a cell give order six at the mesh
+points, which include every requested output time; cells whose defect, integrated with five Gauss points, exceeds the
+tolerance are split, so a kink ends up in a tiny cell. Each Newton step eliminates the stages cell by cell and solves
+one banded system for the mesh values. When Newton fails from the given guess, the penalties are switched on gradually
+(at zero penalty Y = 0 is the solution)."""
 
 from __future__ import annotations
 
@@ -27,20 +28,26 @@ _nodes3, _weights3 = np.polynomial.legendre.leggauss(3)
 NODES, WEIGHTS = (_nodes3 + 1.0) / 2.0, _weights3 / 2.0
 _powers = np.arange(1, 4)
 _vandermonde = NODES[:, None] ** (_powers - 1)
-STAGES = (NODES[:, None] ** _powers / _powers) @ np.linalg.inv(_vandermonde)  # Runge-Kutta matrix of the Gauss method [3, 3]
+STAGES = (NODES[:, None] ** _powers / _powers) @ np.linalg.inv(
+    _vandermonde
+)  # Runge-Kutta matrix of the Gauss method [3, 3]
 _nodes5, _weights5 = np.polynomial.legendre.leggauss(5)
 CHECKS, CHECK_WEIGHTS = (_nodes5 + 1.0) / 2.0, _weights5 / 2.0
-CHECK_STAGES = (CHECKS[:, None] ** _powers / _powers) @ np.linalg.inv(_vandermonde)  # the same polynomial at the five check points [5, 3]
+CHECK_STAGES = (CHECKS[:, None] ** _powers / _powers) @ np.linalg.inv(
+    _vandermonde
+)  # the same polynomial at the five check points [5, 3]
 MOST_CELLS = 20_000
 
 
 class NoEquilibrium(ValueError):
-    """The system has no solution that the method could find, or its parameters are ill posed; the message says why, with numbers."""
+    """The system has no solution that the method could find, or its parameters are ill posed; the message says why,
+    with numbers."""
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Solution on its mesh: `t` [n+1], `q`, `y` [n+1, p], `objective` [p] (running reward minus A Q_T^2), and how it was found."""
+    """Solution on its mesh: `t` [n+1], `q`, `y` [n+1, p], `objective` [p] (running reward minus A Q_T^2), and how it
+    was found."""
 
     t: Array
     q: Array
@@ -68,9 +75,9 @@ def solve_trajectory(
 ) -> Trajectory:
     """Solve the forward-backward system and integrate every player's reward along it.
 
-    drift(t [m], Y [m, p]) -> f [m, p] and df/dY [m, p, p]; reward(t, Q, Y) -> [m, p] includes the running penalty; start [p];
-    running(t) -> phi [m, p]; terminal A [p]; mesh: increasing times from 0 to T. Raises NoEquilibrium when Newton's method fails.
-    """
+    drift(t [m], Y [m, p]) -> f [m, p] and df/dY [m, p, p]; reward(t, Q, Y) -> [m, p] includes the running penalty;
+    start [p]; running(t) -> phi [m, p]; terminal A [p]; mesh: increasing times from 0 to T. Raises NoEquilibrium when
+    Newton's method fails."""
     system = _System(drift, reward, np.asarray(start, float), running, np.asarray(terminal, float))
     z, k, steps, continuation = _solve_from_nothing(system, np.asarray(mesh, float))
     t = np.asarray(mesh, float)
@@ -86,7 +93,8 @@ def solve_trajectory(
             break
         if t.size + split.sum() > MOST_CELLS or refinements >= 60:
             raise NoEquilibrium(
-                f"the solution is not resolved: {t.size - 1} cells leave a defect of {error.sum():.2e}, {tolerance * scale:.1e} is allowed; "
+                f"the solution is not resolved: {t.size - 1} cells leave a defect of {error.sum():.2e}, "
+                f"{tolerance * scale:.1e} is allowed; "
                 "a coefficient or a quote rule is too rough."
             )
         t, z = _split(t, z, k, split)
@@ -99,7 +107,9 @@ def solve_trajectory(
 
 
 class _System:
-    def __init__(self, drift: Drift, reward: Reward, start: Array, running: Callable[[Array], Array], terminal: Array) -> None:
+    def __init__(
+        self, drift: Drift, reward: Reward, start: Array, running: Callable[[Array], Array], terminal: Array
+    ) -> None:
         self.drift, self.reward, self.start, self.running, self.terminal = drift, reward, start, running, terminal
 
     def slope(self, t: Array, z: Array, strength: float) -> tuple[Array, Array]:
@@ -129,22 +139,29 @@ class _System:
         return stage, mesh, boundary, jacobian.reshape(h.size, 3, 2 * p, 2 * p)
 
     def defect(self, t: Array, z: Array, k: Array) -> tuple[Array, Array]:
-        """Integral of the defect over each cell (the local error, order h^7) and each player's reward per cell [n, p]."""
+        """Integral of the defect over each cell (the local error, order h^7) and each player's reward per cell [n,
+        p]."""
         p, h = self.start.size, np.diff(t)
         n = h.size
         states = self.stage_states(t, z, k, STAGES).reshape(-1, 2 * p)
         times = (t[:-1, None] + h[:, None] * NODES).ravel()
-        gain = h[:, None] * np.einsum("j,njp->np", WEIGHTS, self.reward(times, states[:, :p], states[:, p:]).reshape(n, 3, p))
+        gain = h[:, None] * np.einsum(
+            "j,njp->np", WEIGHTS, self.reward(times, states[:, :p], states[:, p:]).reshape(n, 3, p)
+        )
         states = self.stage_states(t, z, k, CHECK_STAGES).reshape(-1, 2 * p)
         times = (t[:-1, None] + h[:, None] * CHECKS).ravel()
-        finer = h[:, None] * np.einsum("j,njp->np", CHECK_WEIGHTS, self.reward(times, states[:, :p], states[:, p:]).reshape(n, 5, p))
+        finer = h[:, None] * np.einsum(
+            "j,njp->np", CHECK_WEIGHTS, self.reward(times, states[:, :p], states[:, p:]).reshape(n, 5, p)
+        )
         slope, _ = self.slope(times, states, 1.0)
         integral = h[:, None] * np.einsum("j,njc->nc", CHECK_WEIGHTS, slope.reshape(n, 5, 2 * p))
         step = h[:, None] * np.einsum("j,njc->nc", WEIGHTS, k)
         return np.abs(integral - step).max(axis=1) + np.abs(finer - gain).max(axis=1), gain
 
 
-def _newton_step(system: _System, t: Array, residual: tuple[Array, Array, Array, Array], strength: float) -> tuple[Array, Array]:
+def _newton_step(
+    system: _System, t: Array, residual: tuple[Array, Array, Array, Array], strength: float
+) -> tuple[Array, Array]:
     stage, mesh, boundary, jacobian = residual
     p, h = system.start.size, np.diff(t)
     n, width = h.size, 2 * p
@@ -155,11 +172,13 @@ def _newton_step(system: _System, t: Array, residual: tuple[Array, Array, Array,
     solved = np.linalg.solve(matrix, right)
     known, linear = solved[:, :, 0].reshape(n, 3, width), solved[:, :, 1:].reshape(n, 3, width, width)
     across = -np.eye(width) - h[:, None, None] * np.einsum("j,njcd->ncd", WEIGHTS, linear)
-    value = np.concatenate([-boundary[:p], (-mesh + h[:, None] * np.einsum("j,njc->nc", WEIGHTS, known)).ravel(), -boundary[p:]])
+    value = np.concatenate(
+        [-boundary[:p], (-mesh + h[:, None] * np.einsum("j,njc->nc", WEIGHTS, known)).ravel(), -boundary[p:]]
+    )
     reach = 3 * p - 1
     band = np.zeros((2 * reach + 1, (n + 1) * width))
 
-    def put(rows: Array, columns: Array, values: Array) -> None:
+    def put(rows: NDArray[np.intp], columns: NDArray[np.intp], values: Array) -> None:
         band[reach + rows - columns, columns] = values
 
     player = np.arange(p)
@@ -168,10 +187,16 @@ def _newton_step(system: _System, t: Array, residual: tuple[Array, Array, Array,
     column = width * np.arange(n)[:, None, None] + np.arange(width)[None, None, :]
     row, column = np.broadcast_arrays(row, column)
     put(row, column, across)
-    put(row[:, np.arange(width), np.arange(width)], column[:, np.arange(width), np.arange(width)] + width, np.ones((n, width)))
+    put(
+        row[:, np.arange(width), np.arange(width)],
+        column[:, np.arange(width), np.arange(width)] + width,
+        np.ones((n, width)),
+    )
     put(p + width * n + player, width * n + p + player, np.ones(p))
     put(p + width * n + player, width * n + player, 2.0 * strength * system.terminal)
-    dz = solve_banded((reach, reach), band, value, overwrite_ab=True, overwrite_b=True, check_finite=False).reshape(n + 1, width)
+    dz = solve_banded((reach, reach), band, value, overwrite_ab=True, overwrite_b=True, check_finite=False).reshape(
+        n + 1, width
+    )
     return dz, known + np.einsum("njcd,nd->njc", linear, dz[:-1])
 
 
@@ -184,7 +209,7 @@ def _size(residual: tuple[Array, Array, Array, Array], h: Array) -> float:
 
 def _newton(system: _System, t: Array, z: Array, strength: float, most: int = 40) -> tuple[Array, Array, int]:
     """Damped Newton from mesh values; raises NoEquilibrium when it stalls."""
-    p, h = system.start.size, np.diff(t)
+    h = np.diff(t)
     middle = (z[:-1] + z[1:]) / 2.0
     slope, _ = system.slope((t[:-1] + t[1:]) / 2.0, middle, strength)
     k = np.repeat(slope[:, None], 3, axis=1)
@@ -192,7 +217,9 @@ def _newton(system: _System, t: Array, z: Array, strength: float, most: int = 40
     size = _size(residual, h)
     for step in range(1, most + 1):
         if not np.isfinite(size):
-            raise NoEquilibrium("the flow overflows: quotes are so far apart that an exponential share is beyond floating point.")
+            raise NoEquilibrium(
+                "the flow overflows: quotes are so far apart that an exponential share is beyond floating point."
+            )
         try:
             dz, dk = _newton_step(system, t, residual, strength)
         except np.linalg.LinAlgError as error:
@@ -201,7 +228,11 @@ def _newton(system: _System, t: Array, z: Array, strength: float, most: int = 40
         while True:
             trial = system.residual(t, z + length * dz, k + length * dk, strength)
             trial_size = _size(trial, h)
-            if trial_size <= (1.0 - 0.25 * length) * size or length < 1e-3 or trial_size < 1e-12 * (1.0 + np.abs(z).max()):
+            if (
+                trial_size <= (1.0 - 0.25 * length) * size
+                or length < 1e-3
+                or trial_size < 1e-12 * (1.0 + np.abs(z).max())
+            ):
                 break
             length /= 2.0
         z, k, residual, size = z + length * dz, k + length * dk, trial, trial_size
@@ -217,7 +248,9 @@ def _solve_from_nothing(system: _System, t: Array) -> tuple[Array, Array, int, i
 
     def guess(strength: float) -> Array:
         q = system.start[None] * (1.0 - strength * (t[:, None] - t[0]) / (t[-1] - t[0]))
-        return np.concatenate([q, np.broadcast_to(-2.0 * 0.25 * strength * system.terminal * system.start, q.shape)], axis=1)
+        return np.concatenate(
+            [q, np.broadcast_to(-2.0 * 0.25 * strength * system.terminal * system.start, q.shape)], axis=1
+        )
 
     try:
         z, k, steps = _newton(system, t, guess(1.0), 1.0, most=15)
@@ -238,7 +271,8 @@ def _solve_from_nothing(system: _System, t: Array) -> tuple[Array, Array, int, i
             stride /= 2.0
             if stride < 1e-4:
                 raise NoEquilibrium(
-                    f"no equilibrium found: with the penalties at {reached:.2%} of their size the continuation stops ({reason})"
+                    f"no equilibrium found: with the penalties at {reached:.2%} of their size the continuation stops "
+                    f"({reason})"
                 ) from None
             continue
         before = (reached, z) if count else None
@@ -252,6 +286,8 @@ def _split(t: Array, z: Array, k: Array, split: Array) -> tuple[Array, Array]:
     reading = (cuts[:, None] ** _powers / _powers) @ np.linalg.inv(_vandermonde)
     h = np.diff(t)[split]
     times = (t[:-1][split][:, None] + h[:, None] * cuts).ravel()
-    values = (z[:-1][split][:, None] + h[:, None, None] * np.einsum("jl,nlc->njc", reading, k[split])).reshape(-1, z.shape[1])
+    values = (z[:-1][split][:, None] + h[:, None, None] * np.einsum("jl,nlc->njc", reading, k[split])).reshape(
+        -1, z.shape[1]
+    )
     order = np.argsort(np.concatenate([t, times]), kind="stable")
     return np.concatenate([t, times])[order], np.concatenate([z, values])[order]

@@ -1,8 +1,8 @@
 """What trading costs a trader beyond the quoted price, and the rates of the one-shot game between traders.
 
-Trader i with the net marginal value w^i = y^i - ask (buyer) or y^i + bid (seller) trades at the rate where its marginal cost meets it,
-d lambda^i / d v^i (v) = w^i, clipped to [low^i, high^i] (Guo & Jin, class Upsilon, Definition 3.2). Shapes: rates [n, K].
-"""
+Trader i with the net marginal value w^i = y^i - ask (buyer) or y^i + bid (seller) trades at the rate where its marginal
+cost meets it, d lambda^i / d v^i (v) = w^i, clipped to [low^i, high^i] (Guo & Jin, class Upsilon, Definition 3.2).
+Shapes: rates [n, K]."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 
 
 class TradingCost(Protocol):
-    """Costs lambda^i(t, v) [n, K] with marginal costs d_i lambda^i [n, K] and their derivatives hessian[n, i, k] = d_k d_i lambda^i."""
+    """Costs lambda^i(t, v) [n, K] with marginal costs d_i lambda^i [n, K] and their derivatives hessian[n, i, k] = d_k
+    d_i lambda^i."""
 
     def value(self, t: Array, rate: Array) -> Array: ...
 
@@ -70,7 +71,8 @@ class GeneralCost:
 
 
 def trading_cost(temporary_impact: Any, cross_impact: float) -> TradingCost:
-    """Read the cost of trading: a coefficient beta (with cross impact omega), or a ready TradingCost; ValueError outside 0 <= omega < 2."""
+    """Read the cost of trading: a coefficient beta (with cross impact omega), or a ready TradingCost; ValueError
+    outside 0 <= omega < 2."""
     if isinstance(temporary_impact, GeneralCost | QuadraticCost):
         return temporary_impact
     if not 0.0 <= cross_impact < 2.0:
@@ -79,10 +81,11 @@ def trading_cost(temporary_impact: Any, cross_impact: float) -> TradingCost:
 
 
 def stage_rates(cost: TradingCost, t: Array, worth: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Rates of the one-shot game at net marginal values `worth` [n, K], bounds low, high [K], and their derivatives by it [n, K, K].
+    """Rates of the one-shot game at net marginal values `worth` [n, K], bounds low, high [K], and their derivatives by
+    it [n, K, K].
 
-    Semismooth Newton on v = clip(v - (marginal - worth) / own curvature); ValueError when it does not converge (Definition 3.2 fails).
-    """
+    Semismooth Newton on v = clip(v - (marginal - worth) / own curvature); ValueError when it does not converge
+    (Definition 3.2 fails)."""
     count = worth.shape[1]
     eye = np.eye(count)
     if count == 0:
@@ -122,6 +125,16 @@ def cost_conditions(cost: TradingCost, t: Array, rate: Array) -> list[Condition]
     own = np.diagonal(hessian, axis1=1, axis2=2)
     cross = np.where(np.eye(rate.shape[1], dtype=bool), 0.0, np.abs(hessian)).sum(axis=2)
     return [
-        Condition("Definition 3.2: cost convex in the own rate", bool(own.min() > 0.0), float(own.min()), "min own curvature > 0"),
-        Condition("Definition 3.2: own curvature dominates", bool((own - cross).min() > 0.0), float((own - cross).min()), "min gap > 0"),
+        Condition(
+            "Definition 3.2: cost convex in the own rate",
+            bool(own.min() > 0.0),
+            float(own.min()),
+            "min own curvature > 0",
+        ),
+        Condition(
+            "Definition 3.2: own curvature dominates",
+            bool((own - cross).min() > 0.0),
+            float((own - cross).min()),
+            "min gap > 0",
+        ),
     ]

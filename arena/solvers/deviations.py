@@ -1,14 +1,17 @@
-"""What one maker or trader gains by leaving a profile while everybody else's path stays as it is: the open-loop Nash gap.
+"""What one maker or trader gains by leaving a profile while everybody else's path stays as it is: the open-loop Nash
+gap.
 
-Time is cut into n cells of length h with constant controls; noise flows, costs and penalties are averaged over each cell, and penalties are
-integrated exactly along the straight line between the inventories at its ends, so that the gap of the continuous equilibrium falls like h^4:
+Time is cut into n cells of length h with constant controls; noise flows, costs and penalties are averaged over each
+cell, and penalties are integrated exactly along the straight line between the inventories at its ends, so that the gap
+of the continuous equilibrium falls like h^4:
 
     fill = h F zeta^i(delta) ,   Q' = Q - fill_ask + fill_bid (maker) ,   Q' = Q + h v (trader)
-    maker:  sum ask fill_ask + bid fill_bid - phi h (Q^2 + Q Q' + Q'^2)/3 ,        trader: - h (price v + lambda(v)) - the same ,   - A Q_T^2
+    maker:  sum ask fill_ask + bid fill_bid - phi h (Q^2 + Q Q' + Q'^2)/3 - A Q_T^2
+    trader: sum -h (price v + lambda(v)) - phi h (Q^2 + Q Q' + Q'^2)/3 - A Q_T^2
 
-with F = noise + strategic flow. A maker's problem is concave in its fills, a trader's in its rates; both are solved by projected Newton steps,
-so the reply is the global one. NashConv is the sum of the gains over all players, exploitability that sum over the number of players.
-"""
+with F = noise + strategic flow. A maker's problem is concave in its fills, a trader's in its rates; both are solved by
+projected Newton steps, so the reply is the global one. NashConv is the sum of the gains over all players,
+exploitability that sum over the number of players."""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.solvers.equilibrium import MakersTraders, solve_makers_traders
+from arena.solvers.equilibrium import solve_makers_traders
+from arena.solvers.makers_traders import MakersTraders
 from arena.solvers.shares import stage_quotes
 
 Array = NDArray[np.float64]
@@ -50,7 +54,8 @@ def equilibrium_profile(game: MakersTraders, steps: int) -> Profile:
 
 
 def naive_profile(game: MakersTraders, steps: int) -> Profile:
-    """Makers quote the static Nash distances at zero inventory (1/fill_decay, or M/(c(M-1))), traders trade -q_0/T throughout."""
+    """Makers quote the static Nash distances at zero inventory (1/fill_decay, or M/(c(M-1))), traders trade -q_0/T
+    throughout."""
     quotes = stage_quotes(game.share, np.zeros((1, game.makers)), game.max_distance)[0]
     low, high = game.bounds
     rate = np.clip(-game.trader_inventory / game.horizon, low, high)
@@ -64,7 +69,9 @@ def play(game: MakersTraders, profile: Profile) -> tuple[Array, Array]:
     into_ask, into_bid = _flows(game, profile)
     fill_ask = h * into_ask[:, None] * game.share.shares(profile.ask)
     fill_bid = h * into_bid[:, None] * game.share.shares(profile.bid)
-    q = game.start + np.concatenate([np.zeros((1, game.start.size)), np.cumsum(np.hstack([fill_bid - fill_ask, h * profile.rate]), axis=0)])
+    q = game.start + np.concatenate(
+        [np.zeros((1, game.start.size)), np.cumsum(np.hstack([fill_bid - fill_ask, h * profile.rate]), axis=0)]
+    )
     earned = (profile.ask * fill_ask + profile.bid * fill_bid).sum(axis=0)
     paid = h * (_prices(game, profile) * profile.rate + _cost(game, profile.rate)).sum(axis=0)
     penalty = np.array([q[:, i] @ _penalty_matrix(game, i, n) @ q[:, i] for i in range(m + game.traders)])
@@ -74,7 +81,11 @@ def play(game: MakersTraders, profile: Profile) -> tuple[Array, Array]:
 def best_response(game: MakersTraders, profile: Profile, player: int) -> tuple[float, Profile]:
     """Gain of a player's best path against everybody else's paths, and the profile with that path put in."""
     before = play(game, profile)[1][player]
-    reply = _maker_reply(game, profile, player) if player < game.makers else _trader_reply(game, profile, player - game.makers)
+    reply = (
+        _maker_reply(game, profile, player)
+        if player < game.makers
+        else _trader_reply(game, profile, player - game.makers)
+    )
     return float(play(game, reply)[1][player] - before), reply
 
 
@@ -84,7 +95,8 @@ def open_loop_gains(game: MakersTraders, profile: Profile) -> Array:
 
 
 def nashconv_open_loop(game: MakersTraders, steps: int, profile: Profile | None = None) -> float:
-    """NashConv of a profile of paths (default: the equilibrium sampled at cell midpoints) in the game with that many cells."""
+    """NashConv of a profile of paths (default: the equilibrium sampled at cell midpoints) in the game with that many
+    cells."""
     return float(open_loop_gains(game, profile or equilibrium_profile(game, steps)).sum())
 
 
@@ -113,7 +125,9 @@ def _cost(game: MakersTraders, rate: Array) -> Array:
 
 
 def _penalty_matrix(game: MakersTraders, player: int, steps: int) -> Array:
-    return penalty_matrix(game.running[player](cell_times(game.horizon, steps)) @ WEIGHTS, game.terminal[player], game.horizon)
+    return penalty_matrix(
+        game.running[player](cell_times(game.horizon, steps)) @ WEIGHTS, game.terminal[player], game.horizon
+    )
 
 
 def penalty_matrix(phi: Array, terminal: float, horizon: float) -> Array:
@@ -172,7 +186,12 @@ def _maker_reply(game: MakersTraders, profile: Profile, i: int) -> Profile:
         hessian = np.diag(own[free] / flow[free]) - coupling[np.ix_(free, free)]
         step = np.zeros(2 * n)
         step[free] = np.linalg.solve(hessian, -gradient[free]) / (flow[free] * slope[free])
-        length = min(1.0, 3.0 * float(np.min(np.abs(1.0 / np.where(slope == 0.0, 1.0, slope)))) / max(1e-300, float(np.abs(step).max())))
+        length = min(
+            1.0,
+            3.0
+            * float(np.min(np.abs(1.0 / np.where(slope == 0.0, 1.0, slope))))
+            / max(1e-300, float(np.abs(step).max())),
+        )
         while True:
             trial = np.clip(distance + length * step, -cap, cap)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -226,5 +245,6 @@ def _trader_reply(game: MakersTraders, profile: Profile, k: int) -> Profile:
 
 
 def convergence(game: MakersTraders, steps: Sequence[int]) -> list[float]:
-    """NashConv of the sampled equilibrium for each number of cells; it falls by about 16 whenever the number doubles."""
+    """NashConv of the sampled equilibrium for each number of cells; it falls by about 16 whenever the number
+    doubles."""
     return [nashconv_open_loop(game, n) for n in steps]

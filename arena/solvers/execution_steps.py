@@ -5,12 +5,12 @@ n steps of length h, simultaneous rates, S_0 = 0, net = noise_buy - noise_sell, 
     S' = S + h (alpha/N) sum v + h alpha net ,   Q' = Q + h v ,   at T: S Q - A Q^2
 
 `accounting` says what a step costs:
-    'euler'  h v^i (S + (C v)_i) + phi h Q^2                                           (prices and inventories at the start of the step)
-    'exact'  h v^i (S + h (alpha/2N) sum v + h alpha net / 2 + (C v)_i) + phi h (Q^2 + Q Q' + Q'^2)/3       (integrals along the step)
+    'euler'  h v^i (S + (C v)_i) + phi h Q^2                         (prices and inventories at the start of the step)
+    'exact'  h v^i (S + h (alpha/2N) sum v + h alpha net / 2 + (C v)_i) + phi h (Q^2 + Q Q' + Q'^2)/3        (integrals)
 
-With X = (Q, S, 1) every step is quadratic in (X, v): values are X' V^i X / 2, rates v = K X, and one backward sweep of linear systems gives the
-feedback Nash (N first-order conditions at once) or one trader's best reply (its own condition only). Shapes: K [n, N, N+2], V [n+1, N, N+2, N+2].
-"""
+With X = (Q, S, 1) every step is quadratic in (X, v): values are X' V^i X / 2, rates v = K X, and one backward sweep of
+linear systems gives the feedback Nash (N first-order conditions at once) or one trader's best reply (its own condition
+only). Shapes: K [n, N, N+2], V [n+1, N, N+2, N+2]."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.deviations import WEIGHTS, cell_times, penalty_matrix
-from arena.solvers.execution import ExecutionGame, solve_execution
+from arena.solvers.execution import solve_execution
+from arena.solvers.execution_game import ExecutionGame
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class DiscreteNash:
-    """Feedback Nash of the discrete game: gain K [n, N, d] on X = (Q, S, 1), objectives [N], rates [n, N] and inventories [n+1, N] from the start."""
+    """Feedback Nash of the discrete game: gain K [n, N, d] on X = (Q, S, 1), objectives [N], rates [n, N] and
+    inventories [n+1, N] from the start."""
 
     gain: Array
     objectives: Array
@@ -48,7 +50,8 @@ class _Steps:
 
 
 def discrete_feedback_nash(game: ExecutionGame, steps: int, accounting: str = "euler") -> DiscreteNash:
-    """Feedback Nash of the game with that many steps; NoEquilibrium where a step has no equilibrium (a reply would be unbounded)."""
+    """Feedback Nash of the game with that many steps; NoEquilibrium where a step has no equilibrium (a reply would be
+    unbounded)."""
     parts = _assemble(game, steps, accounting)
     n = game.traders
     d = n + 2
@@ -61,7 +64,8 @@ def discrete_feedback_nash(game: ExecutionGame, steps: int, accounting: str = "e
         if np.any(own[index, d + index] >= 0.0):
             worst = int(np.argmax(own[index, d + index]))
             raise NoEquilibrium(
-                f"trader {worst} has no best rate in step {k} of {steps}: its objective curves by {own[worst, d + worst]:.4g} >= 0 there."
+                f"trader {worst} has no best rate in step {k} of {steps}: its objective curves by "
+                f"{own[worst, d + worst]:.4g} >= 0 there."
             )
         gains[k] = -np.linalg.solve(own[:, d:], own[:, :d])
         value = _fold(total, gains[k])
@@ -79,7 +83,8 @@ def discrete_values(game: ExecutionGame, gain: Array, accounting: str = "euler")
 
 
 def discrete_regret(game: ExecutionGame, gain: Array, accounting: str = "euler") -> Array:
-    """Exact gain [N] of each trader's best response to the others' affine feedback v = K_k X [n, N, N+2] in the discrete game."""
+    """Exact gain [N] of each trader's best response to the others' affine feedback v = K_k X [n, N, N+2] in the
+    discrete game."""
     steps, n, d = gain.shape
     parts = _assemble(game, steps, accounting)
     best = np.empty(n)
@@ -89,7 +94,10 @@ def discrete_regret(game: ExecutionGame, gain: Array, accounting: str = "euler")
             total = _stage(parts, k, value)
             own = total[i, d + i]
             if own[d + i] >= 0.0:
-                raise NoEquilibrium(f"trader {i} has no best reply in step {k} of {steps}: its objective curves by {own[d + i]:.4g} >= 0 there.")
+                raise NoEquilibrium(
+                    f"trader {i} has no best reply in step {k} of {steps}: its objective curves by {own[d + i]:.4g} "
+                    ">= 0 there."
+                )
             reply = gain[k].copy()
             others = np.delete(np.arange(n), i)
             reply[i] = -(own[:d] + own[d + others] @ gain[k][others]) / own[d + i]
@@ -109,7 +117,8 @@ def naive_rates(game: ExecutionGame, steps: int) -> Array:
 
 
 def open_loop_gains(game: ExecutionGame, rate: Array, accounting: str = "exact") -> Array:
-    """Gain [N] of each trader's best path against the others' given paths [n, N]; NoEquilibrium where a reply is unbounded."""
+    """Gain [N] of each trader's best path against the others' given paths [n, N]; NoEquilibrium where a reply is
+    unbounded."""
     steps, n = rate.shape
     alpha, beta, phi, shift = _averages(game, steps)
     h = game.horizon / steps
@@ -127,12 +136,21 @@ def open_loop_gains(game: ExecutionGame, rate: Array, accounting: str = "exact")
         own = beta * game.impact_shape[i, i]
         paid = beta * (rate @ game.impact_shape[i]) - own * rate[:, i]
         q0, total = game.inventory[i], h * np.ones(steps)
-        hessian = -h * (inside * push + (inside * push).T) - 2.0 * h * np.diag(own) - 2.0 * h * h * below.T @ penalty @ below
+        hessian = (
+            -h * (inside * push + (inside * push).T) - 2.0 * h * np.diag(own) - 2.0 * h * h * below.T @ penalty @ below
+        )
         hessian += h * (np.outer(push, total) + np.outer(total, push))
-        gradient = -h * (inside @ drift + paid) + h * push * q0 + total * h * drift.sum() - 2.0 * h * q0 * below.T @ penalty.sum(axis=1)
+        gradient = (
+            -h * (inside @ drift + paid)
+            + h * push * q0
+            + total * h * drift.sum()
+            - 2.0 * h * q0 * below.T @ penalty.sum(axis=1)
+        )
         top = float(np.linalg.eigvalsh(hessian).max())
         if top >= 0.0:
-            raise NoEquilibrium(f"trader {i}'s best path is unbounded: its objective curves by {top:.4g} >= 0 in some direction.")
+            raise NoEquilibrium(
+                f"trader {i}'s best path is unbounded: its objective curves by {top:.4g} >= 0 in some direction."
+            )
         best = -np.linalg.solve(hessian, gradient)
 
         def worth(v: Array, hessian: Array = hessian, gradient: Array = gradient) -> float:
@@ -143,7 +161,8 @@ def open_loop_gains(game: ExecutionGame, rate: Array, accounting: str = "exact")
 
 
 def nashconv_open_loop(game: ExecutionGame, steps: int, rate: Array | None = None) -> float:
-    """NashConv of rate paths [n, N] (default: the open-loop equilibrium at midpoints) in the discrete game with exact accounting."""
+    """NashConv of rate paths [n, N] (default: the open-loop equilibrium at midpoints) in the discrete game with exact
+    accounting."""
     return float(open_loop_gains(game, equilibrium_rates(game, steps) if rate is None else rate).sum())
 
 
@@ -154,7 +173,12 @@ def _averages(game: ExecutionGame, steps: int) -> tuple[Array, Array, Array, Arr
     t = cell_times(game.horizon, steps)
     alpha = game.permanent(t)
     phi = np.stack([entry(t) @ WEIGHTS for entry in game.running], axis=1)
-    return alpha @ WEIGHTS, game.temporary(t) @ WEIGHTS, phi, (alpha * (game.noise_buy(t) - game.noise_sell(t))) @ WEIGHTS
+    return (
+        alpha @ WEIGHTS,
+        game.temporary(t) @ WEIGHTS,
+        phi,
+        (alpha * (game.noise_buy(t) - game.noise_sell(t))) @ WEIGHTS,
+    )
 
 
 def _assemble(game: ExecutionGame, steps: int, accounting: str) -> _Steps:

@@ -1,18 +1,20 @@
-"""Two makers and one trader who react to all inventories: feedback Nash equilibrium, and what a best reply to reacting opponents gains.
+"""Two makers and one trader who react to all inventories: feedback Nash equilibrium, and what a best reply to reacting
+opponents gains.
 
-Values V^i(t, Q1, Q2, Qe) solve, with f the drift of the inventories and r^i the running reward (both at the controls below),
+Values V^i(t, Q1, Q2, Qe) solve, with f the drift of the inventories and r^i the running reward (both at the controls
+below),
 
     -V^i_t = f . grad V^i + r^i ,     V^i(T) = -A^i Q_i^2
-    maker i quotes the stage game (shares.py) at y^i = d_i V^i - d_j V^i  (j the other maker: shares sum to one, what I do not sell it sells)
-    the trader's net worth of a share is d_e V^e - zeta_1 d_1 V^e - zeta_2 d_2 V^e minus the ask (buyer) or plus the bid (seller)
+    maker i quotes the stage game (shares.py) at y^i = d_i V^i - d_j V^i   (j the other maker: it sells what i does not)
+    the trader's net worth of a share is d_e V^e - zeta_1 d_1 V^e - zeta_2 d_2 V^e, minus the ask (buyer) / plus the bid
 
-The open-loop equilibrium as a rule of the current inventories is the field Y^i_t + f . grad Y^i = 2 phi^i Q_i, Y^i(T) = -2 A^i Q_i. All of them are
-solved by collocation on a box that moves with the path (tube.py). The trader pays the quote of the maker who is longer (buyer; shorter for a
-seller) at the start, which is the best quote as long as that order lasts; the order along the path is reported.
+The open-loop equilibrium as a rule of the current inventories is the field Y^i_t + f . grad Y^i = 2 phi^i Q_i, Y^i(T) =
+-2 A^i Q_i. All of them are solved by collocation on a box that moves with the path (tube.py). The trader pays the quote
+of the maker who is longer (buyer; shorter for a seller) at the start, which is the best quote as long as that order
+lasts; the order along the path is reported.
 
-The relative rule is refused: with two makers who see inventories, raising one's own ask multiplies the rival's fills, and the best reply is
-unbounded; the normalised rule, logistic with sharpness 2 fill_decay, is the well-posed game.
-"""
+The relative rule is refused: with two makers who see inventories, raising one's own ask multiplies the rival's fills,
+and the best reply is unbounded; the normalised rule, logistic with sharpness 2 fill_decay, is the well-posed game."""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from scipy.integrate import solve_ivp
 from arena.solvers.coefficients import knots_of
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.costs import QuadraticCost, stage_rates
-from arena.solvers.equilibrium import MakersTraders, conditions_along, output_times, trajectory
+from arena.solvers.equilibrium import conditions_along, output_times, trajectory
+from arena.solvers.makers_traders import MakersTraders
 from arena.solvers.shares import Logistic, stage_quotes
 from arena.solvers.solution import Player, Solution
 from arena.solvers.tube import (
@@ -55,15 +58,17 @@ def feedback_nash(
 ) -> Solution:
     """Feedback Nash equilibrium of two makers and one trader, from its own path, locally around it.
 
-    nodes: per direction (odd); radius: half-width of the box in shares (default: `game_radius`). The game is solved with two nodes fewer first, and
-    the difference of the objectives is reported as `difference_to_fewer_nodes`; when the finer box blows up, the coarser answer stands and
-    the diagnostics say so. The solution is smooth and local, uniqueness is not claimed. `policy(t, Q [n, 3])` gives asks, bids and rate (five columns)
-    near the path. Raises ValueError for games it does not cover and NoEquilibrium where the fields blow up, each in one sentence.
-    """
+    nodes: per direction (odd); radius: half-width of the box in shares (default: `game_radius`). The game is solved
+    with two nodes fewer first, and the difference of the objectives is reported as `difference_to_fewer_nodes`; when
+    the finer box blows up, the coarser answer stands and the diagnostics say so. The solution is smooth and local,
+    uniqueness is not claimed. `policy(t, Q [n, 3])` gives asks, bids and rate (five columns) near the path. Raises
+    ValueError for games it does not cover and NoEquilibrium where the fields blow up, each in one sentence."""
     times = output_times(t, game.horizon)
     lead = check_game(game)
     bounded, game = game, without_bounds(game)
-    coarse, centre, rounds, moved = _settle(game, lead, game_box(game, max(nodes - 2, 3), radius), open_loop_centre(game), tolerance)
+    coarse, centre, rounds, moved = _settle(
+        game, lead, game_box(game, max(nodes - 2, 3), radius), open_loop_centre(game), tolerance
+    )
     fields, path, why = coarse, centre, "none"
     if nodes > 3:
         try:
@@ -99,12 +104,18 @@ def feedback_nash(
         return np.concatenate(react(game, lead, now, slope), axis=1)
 
     checks = conditions_along(bounded, times, ask, bid, rate)
-    theorem = "none: the paper's theorems are about open-loop equilibria; this is a smooth local solution of the coupled HJB equations"
+    theorem = (
+        "none: the paper's theorems are about open-loop equilibria; this is a smooth local solution of the coupled "
+        "HJB equations"
+    )
     return Solution("makers_traders", "feedback", theorem, checks, times, players, diagnostics, policy)
 
 
-def _settle(game: MakersTraders, lead: int, grid: Box, centre: Path, tolerance: float) -> tuple[Fields, Path, int, float]:
-    """Solve for the values in a box around a path, follow the path they imply, and repeat around that path until it stays."""
+def _settle(
+    game: MakersTraders, lead: int, grid: Box, centre: Path, tolerance: float
+) -> tuple[Fields, Path, int, float]:
+    """Solve for the values in a box around a path, follow the path they imply, and repeat around that path until it
+    stays."""
     inventories = to_inventories(grid.radius * grid.nodes)
 
     def change(now: float, c: Array, values: Array) -> Array:
@@ -124,18 +135,22 @@ def _settle(game: MakersTraders, lead: int, grid: Box, centre: Path, tolerance: 
             return fields, path, rounds, moved
         centre = path
     if moved > 1.0:
-        raise NoEquilibrium(f"the feedback equilibrium's path leaves its box by {moved:.2g} radii after {rounds} rounds; give a larger radius.")
+        raise NoEquilibrium(
+            f"the feedback equilibrium's path leaves its box by {moved:.2g} radii after {rounds} rounds; give a "
+            "larger radius."
+        )
     return fields, path, rounds, moved
 
 
 def closed_loop_regret(
     game: MakersTraders, *, nodes: int = 7, radius: float | None = None, tolerance: float = 1e-8
 ) -> Array:
-    """Gain [3] of each player's best reply when all others keep playing the open-loop equilibrium as a rule of the current inventories."""
+    """Gain [3] of each player's best reply when all others keep playing the open-loop equilibrium as a rule of the
+    current inventories."""
     lead = check_game(game)
     centre = open_loop_centre(game)
-    found = trajectory(game, np.array([0.0, game.horizon]), 1e-9)
-    check_rates(game, found.t, game.controls(found.t, found.y)[2])
+    play = trajectory(game, np.array([0.0, game.horizon]), 1e-9)
+    check_rates(game, play.t, game.controls(play.t, play.y)[2])
     game = without_bounds(game)
     grid = game_box(game, nodes, radius)
     q_end = to_inventories(centre(game.horizon)[0]) + to_inventories(grid.radius * grid.nodes)
@@ -157,36 +172,46 @@ def closed_loop_regret(
             replies[:, i] = -(np.einsum("mj,mj->m", drift, best[:, i]) + gained[:, i])
         return np.concatenate([*parts, replies], axis=1)
 
-    fields = solve_fields(grid, centre, game.horizon, end, change, knots(game), tolerance, "the equation of the best replies")
+    fields = solve_fields(
+        grid, centre, game.horizon, end, change, knots(game), tolerance, "the equation of the best replies"
+    )
     found = fields.read(0.0, to_coordinates(game.start))[0]
     return found[6:] - found[3:6]
 
 
 def check_game(game: MakersTraders) -> int:
-    """Which maker's quote the trader pays; ValueError unless the game is two makers with shares that clear, and one trader."""
+    """Which maker's quote the trader pays; ValueError unless the game is two makers with shares that clear, and one
+    trader."""
     if (game.makers, game.traders) != (2, 1):
-        raise ValueError(f"feedback equilibria cover 2 makers and 1 trader; found {game.makers} makers and {game.traders} traders.")
+        raise ValueError(
+            f"feedback equilibria cover 2 makers and 1 trader; found {game.makers} makers and {game.traders} traders."
+        )
     if not game.share.clears:
         raise ValueError(
-            "feedback equilibria need shares that sum to one: under the relative rule two makers who see inventories have no best reply "
-            "(raising one's own ask multiplies the rival's fills without bound); use the logistic rule with sharpness 2 fill_decay."
+            "feedback equilibria need shares that sum to one: under the relative rule two makers who see inventories "
+            "have no best reply "
+            "(raising one's own ask multiplies the rival's fills without bound); use the logistic rule with sharpness "
+            "2 fill_decay."
         )
     first, second = game.maker_inventory
     if first == second and not game.vwap:
         raise ValueError(
-            f"both makers start with {first:g} shares, so their quotes tie and the best quote has a kink on the path itself: "
+            f"both makers start with {first:g} shares, so their quotes tie and the best quote has a kink on the path "
+            "itself: "
             "give different inventories, or trader_price 'vwap'."
         )
     return int(first < second) if game.direction[0] > 0 else int(first > second)
 
 
 def without_bounds(game: MakersTraders) -> MakersTraders:
-    """The game with quadratic costs extended smoothly to all rates, so that no kink cuts the box; `check_rates` tells whether that mattered."""
+    """The game with quadratic costs extended smoothly to all rates, so that no kink cuts the box; `check_rates` tells
+    whether that mattered."""
     return replace(game, min_rate=-np.inf, max_rate=np.inf) if isinstance(game.cost, QuadraticCost) else game
 
 
 def check_rates(game: MakersTraders, t: Array, rate: Array) -> None:
-    """Raise NoEquilibrium when a rate along the path [n, 1] leaves its bounds: the smooth local solution does not cover that."""
+    """Raise NoEquilibrium when a rate along the path [n, 1] leaves its bounds: the smooth local solution does not cover
+    that."""
     low, high = game.bounds
     outside = np.maximum(low - rate, rate - high).max(axis=1)
     if outside.max() >= 0.0:
@@ -214,7 +239,8 @@ def game_box(game: MakersTraders, nodes: int, radius: float | None) -> Box:
 
 
 def game_radius(game: MakersTraders) -> float:
-    """Half-width of the box: the change of inventory that moves a marginal value by about three quarters of a markup, where quotes start to bend."""
+    """Half-width of the box: the change of inventory that moves a marginal value by about three quarters of a markup,
+    where quotes start to bend."""
     markup = float(game.share.markup(np.zeros((1, 2)))[0].mean())
     t = np.linspace(0.0, game.horizon, 101)
     steepness = float(2.0 * game.terminal.mean() + 2.0 * np.trapezoid(game.penalty(t).mean(axis=1), t))
@@ -229,7 +255,8 @@ def open_loop_centre(game: MakersTraders) -> Path:
 
 
 def react(game: MakersTraders, lead: int, now: float, slope: Array) -> tuple[Array, Array, Array]:
-    """Feedback controls from the values' derivatives slope[m, i, j] = dV^i/dQ_j: asks [m, 2], bids [m, 2], rate [m, 1]."""
+    """Feedback controls from the values' derivatives slope[m, i, j] = dV^i/dQ_j: asks [m, 2], bids [m, 2], rate [m,
+    1]."""
     y = np.stack([slope[:, 0, 0] - slope[:, 0, 1], slope[:, 1, 1] - slope[:, 1, 0]], axis=1)
     both = stage_quotes(game.share, np.concatenate([y, -y]), game.max_distance)[0]
     ask, bid = both[: y.shape[0]], both[y.shape[0] :]
@@ -274,7 +301,8 @@ def _best_quote(game: MakersTraders, distance: Array, player: int, cost: Array) 
 
 
 def trader_rate(game: MakersTraders, lead: int, now: float, ask: Array, bid: Array, slope: Array) -> Array:
-    """Trader's rate [m, 1] at its value's derivatives [m, 3]: it counts what its trading does to the makers' inventories."""
+    """Trader's rate [m, 1] at its value's derivatives [m, 3]: it counts what its trading does to the makers'
+    inventories."""
     quoted = ask if game.direction[0] > 0 else bid
     share = game.share.shares(quoted)
     worth = slope[:, 2] - (share * slope[:, :2]).sum(axis=1) - game.direction[0] * _paid(game, lead, quoted)
@@ -286,13 +314,18 @@ def _paid(game: MakersTraders, lead: int, quoted: Array) -> Array:
     return (game.share.shares(quoted) * quoted).sum(axis=1) if game.vwap else quoted[:, lead]
 
 
-def outcome(game: MakersTraders, lead: int, now: float, q: Array, ask: Array, bid: Array, rate: Array) -> tuple[Array, Array]:
+def outcome(
+    game: MakersTraders, lead: int, now: float, q: Array, ask: Array, bid: Array, rate: Array
+) -> tuple[Array, Array]:
     """Drift [m, 3] of the inventories and running rewards [m, 3] at given controls."""
     t = np.full(q.shape[0], now)
     into_ask, into_bid = game.flows(t, rate)
     sold = into_ask[:, None] * game.share.shares(ask)
     bought = into_bid[:, None] * game.share.shares(bid)
-    paid = game.direction[0] * _paid(game, lead, ask if game.direction[0] > 0 else bid) * rate[:, 0] + game.cost.value(t, rate)[:, 0]
+    paid = (
+        game.direction[0] * _paid(game, lead, ask if game.direction[0] > 0 else bid) * rate[:, 0]
+        + game.cost.value(t, rate)[:, 0]
+    )
     reward = np.concatenate([ask * sold + bid * bought, -paid[:, None]], axis=1) - game.penalty(t) * q**2
     return np.concatenate([bought - sold, rate], axis=1), reward
 

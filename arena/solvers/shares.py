@@ -1,19 +1,19 @@
 """Which share of the flow a maker gets at given quotes, and the quotes of the one-shot game between makers.
 
-A share rule maps the distances of all makers to shares zeta^i(delta) of one side's flow, with its first derivatives and the second derivatives
-that the stage game needs. Maker i with marginal value y^i of one share of inventory quotes (Guo & Jin, stage conditions of sections 3 and 5)
+A share rule maps the distances of all makers to shares zeta^i(delta) of one side's flow, with its first derivatives and
+the second derivatives that the stage game needs. Maker i with marginal value y^i of one share of inventory quotes (Guo
+& Jin, stage conditions of sections 3 and 5)
 
-    ask: delta^i = y^i - zeta^i / d_i zeta^i (delta),      bid: the same with -y^i,       clipped to |delta| <= max_distance
+    ask: delta^i = y^i - zeta^i / d_i zeta^i (delta) ,  bid: the same with -y^i ,  clipped to |delta| <= max_distance
 
-Shapes: distances and shares [n, M]; gradient[n, i, k] = d zeta^i / d delta^k; curvature[n, i, k] = d^2 zeta^i / d delta^i d delta^k.
-Distances are in price units from the reference price; fill_decay and sharpness in 1/price.
-"""
+Shapes: distances and shares [n, M]; gradient[n, i, k] = d zeta^i / d delta^k; curvature[n, i, k] = d^2 zeta^i / d
+delta^i d delta^k. Distances are in price units from the reference price; fill_decay and sharpness in 1/price."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,14 @@ from scipy.special import wrightomega
 
 from arena.solvers.solution import Condition
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 
 class ShareRule(Protocol):
     """What the stage game asks of a share rule; `clears` says whether shares always sum to one."""
 
-    clears: bool
+    @property
+    def clears(self) -> bool: ...
 
     def shares(self, distance: Array) -> Array: ...
 
@@ -46,11 +47,12 @@ class ShareRule(Protocol):
 
 @dataclass(frozen=True)
 class Relative:
-    """Share Lambda(delta^i - min_{j != i} delta^j) of the flow: competition against the best quote of the others (section 3).
+    """Share Lambda(delta^i - min_{j != i} delta^j) of the flow: competition against the best quote of the others
+    (section 3).
 
-    Lambda defaults to exp(-fill_decay x); another intensity is given by `intensity` = (Lambda, Lambda', Lambda''), functions of arrays.
-    Shares do not sum to one: the market does not clear. Exponential: delta = 1/fill_decay + y whatever the others do.
-    """
+    Lambda defaults to exp(-fill_decay x); another intensity is given by `intensity` = (Lambda, Lambda', Lambda''),
+    functions of arrays. Shares do not sum to one: the market does not clear. Exponential: delta = 1/fill_decay + y
+    whatever the others do."""
 
     fill_decay: float = 1.0
     intensity: tuple[Callable[[Array], Array], Callable[[Array], Array], Callable[[Array], Array]] | None = None
@@ -64,7 +66,9 @@ class Relative:
         """Distance to the best rival [n, M] and the weights of the rivals that are best [n, M, M] (ties share)."""
         makers = distance.shape[1]
         if makers < 2:
-            raise ValueError(f"the relative rule compares quotes with the best rival; found {makers} maker, it needs at least 2.")
+            raise ValueError(
+                f"the relative rule compares quotes with the best rival; found {makers} maker, it needs at least 2."
+            )
         rivals = np.where(np.eye(makers, dtype=bool), np.inf, distance[:, None, :])
         best = rivals.min(axis=2)
         weight = (rivals == best[:, :, None]).astype(float)
@@ -103,17 +107,27 @@ class Relative:
             far = float(self._lambda(np.array([1e3 * span]), 0)[0] / self._lambda(np.array([0.0]), 0)[0])
         slopes_agree, fault = _derivatives_agree(lambda points: (self._lambda(points, 0), self._lambda(points, 1)), x)
         return [
-            Condition("Definition 3.4: intensity decreasing", bool(slope.max() < 0.0), float(slope.max()), "max slope < 0"),
+            Condition(
+                "Definition 3.4: intensity decreasing", bool(slope.max() < 0.0), float(slope.max()), "max slope < 0"
+            ),
             Condition("Definition 3.4: intensity vanishes far away", far < 1e-2, far, "Lambda(far)/Lambda(0) near 0"),
-            Condition("Definition 3.4: curvature ratio", bool(ratio.max() <= 1.0 + 1e-9), float(ratio.max()), "max <= 1"),
-            Condition("Definition 3.4: curvature ratio bounded below", bool(np.isfinite(ratio).all()), float(ratio.min()), "finite"),
+            Condition(
+                "Definition 3.4: curvature ratio", bool(ratio.max() <= 1.0 + 1e-9), float(ratio.max()), "max <= 1"
+            ),
+            Condition(
+                "Definition 3.4: curvature ratio bounded below",
+                bool(np.isfinite(ratio).all()),
+                float(ratio.min()),
+                "finite",
+            ),
             Condition("given derivatives agree with differences", slopes_agree, fault, "relative fault < 1e-4"),
         ]
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """Share exp(-sharpness delta^i + o^i) / sum_k exp(-sharpness delta^k + o^k) of inelastic flow (section 5); clears."""
+    """Share exp(-sharpness delta^i + o^i) / sum_k exp(-sharpness delta^k + o^k) of inelastic flow (section 5);
+    clears."""
 
     sharpness: float
     offsets: tuple[float, ...] = ()
@@ -127,7 +141,9 @@ class Logistic:
         """Shares and one minus shares, each to full relative accuracy [n, M]."""
         makers = distance.shape[1]
         if makers < 2:
-            raise ValueError(f"the logistic rule shares inelastic flow between makers; found {makers} maker, it needs at least 2.")
+            raise ValueError(
+                f"the logistic rule shares inelastic flow between makers; found {makers} maker, it needs at least 2."
+            )
         if self.offsets and len(self.offsets) != makers:
             raise ValueError(f"offsets: found {len(self.offsets)} for {makers} makers; give one per maker.")
         logit = -self.sharpness * distance + (np.asarray(self.offsets) if self.offsets else 0.0)
@@ -161,9 +177,8 @@ class Logistic:
     def best_reply(self, value: Array, distance: Array) -> Array:
         """Every maker's best distance [n, M] at marginal cost `value` when the others quote `distance`, in closed form.
 
-        With S the rivals' weight, c delta - 1 - exp(-c delta + o)/S = c value, so delta = value + (1 + omega(o - 1 - c value - log S))/c with
-        Wright's omega function.
-        """
+        With S the rivals' weight, c delta - 1 - exp(-c delta + o)/S = c value, so delta = value + (1 + omega(o - 1 - c
+        value - log S))/c with Wright's omega function."""
         logit = -self.sharpness * distance + (np.asarray(self.offsets) if self.offsets else 0.0)
         rivals = np.where(np.eye(distance.shape[1], dtype=bool), -np.inf, logit[:, None, :])
         top = rivals.max(axis=2)
@@ -177,7 +192,8 @@ class Logistic:
 
 @dataclass(frozen=True)
 class GeneralShare:
-    """Any smooth share functions, given with their derivatives (shapes in the module docstring), e.g. products Lambda^i(delta^i) G^i(others)."""
+    """Any smooth share functions, given with their derivatives (shapes in the module docstring), e.g. products
+    Lambda^i(delta^i) G^i(others)."""
 
     value: Callable[[Array], Array]
     first: Callable[[Array], Array]
@@ -222,18 +238,26 @@ def _markup(rule: ShareRule, distance: Array) -> tuple[Array, Array]:
 
 
 def _class_conditions(rule: ShareRule, distance: Array) -> list[Condition]:
-    """Definition 5.1 with inequality (38), at the given distances; the left side of (38) is the row gap of the stage Jacobian."""
+    """Definition 5.1 with inequality (38), at the given distances; the left side of (38) is the row gap of the stage
+    Jacobian."""
     share, slope, second = rule.shares(distance), rule.gradient(distance), rule.curvature(distance)
     makers = distance.shape[1]
     own, own2 = np.diagonal(slope, axis1=1, axis2=2), np.diagonal(second, axis1=1, axis2=2)
     others = np.where(np.eye(makers, dtype=bool), np.inf, slope)
-    cross = np.where(np.eye(makers, dtype=bool), 0.0, np.abs(own[:, :, None] * slope - share[:, :, None] * second)).sum(axis=2)
+    cross = np.where(np.eye(makers, dtype=bool), 0.0, np.abs(own[:, :, None] * slope - share[:, :, None] * second)).sum(
+        axis=2
+    )
     gap = (2.0 * own**2 - share * own2 - cross) / own**2
     bend = float((2.0 - share * own2 / own**2).min())
     lowest_cross = float(others.min()) if makers > 1 else np.inf
     return [
         Condition("Definition 5.1: own share decreasing", bool(own.max() < 0.0), float(own.max()), "max own slope < 0"),
-        Condition("Definition 5.1: share grows with rivals' distances", lowest_cross >= -1e-12, lowest_cross, "min cross slope >= 0"),
+        Condition(
+            "Definition 5.1: share grows with rivals' distances",
+            lowest_cross >= -1e-12,
+            lowest_cross,
+            "min cross slope >= 0",
+        ),
         Condition("Definition 5.1: own curvature", bend > 0.0, bend, "min of 2 - zeta zeta''/zeta'^2 > 0"),
         Condition("Definition 5.1: inequality (38)", bool(gap.min() > 1e-12), float(gap.min()), "min row gap > 0"),
     ]
@@ -246,10 +270,11 @@ def _derivatives_agree(function: Callable[[Array], tuple[Array, Array]], x: Arra
 
 
 def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) -> tuple[Array, Array]:
-    """Quotes of the one-shot game at marginal costs `value` [n, M] (ask: y, bid: -y), and their derivatives by them [n, M, M].
+    """Quotes of the one-shot game at marginal costs `value` [n, M] (ask: y, bid: -y), and their derivatives by them [n,
+    M, M].
 
-    Semismooth Newton on delta = clip(value + markup(delta)); raises ValueError when it does not converge (inequality (38) fails).
-    """
+    Semismooth Newton on delta = clip(value + markup(delta)); raises ValueError when it does not converge (inequality
+    (38) fails)."""
     makers = value.shape[1]
     eye = np.eye(makers)
     if isinstance(rule, Relative) and rule.intensity is None:
@@ -276,7 +301,9 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
         step = -np.linalg.solve(jacobian, gap[:, :, None])[:, :, 0]
         fine = 1e-13 * (1.0 + np.abs(distance).max(axis=1))
         if np.all((size <= fine) | (np.abs(step).max(axis=1) <= fine)):
-            return distance + np.where(size[:, None] > 0.0, step, 0.0), np.linalg.solve(jacobian, inside[:, :, None] * eye)
+            return distance + np.where(size[:, None] > 0.0, step, 0.0), np.linalg.solve(
+                jacobian, inside[:, :, None] * eye
+            )
         length = np.ones((value.shape[0], 1))
         for _ in range(40):
             trial = distance + length * step

@@ -1,7 +1,8 @@
-"""The answer of a solver: who plays what over time, what it is worth, which theorem covers it, and which conditions hold.
+"""The answer of a solver: who plays what over time, what it is worth, which theorem covers it, and which conditions
+hold.
 
-Every solver of executions and of makers and traders returns one `Solution`; `Solution.to_dict()` is the JSON of `arena.solve --json`.
-"""
+Every solver of executions and of makers and traders returns one `Solution`; `Solution.to_dict()` is the JSON of
+`arena.solve --json`."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class Condition:
 
 @dataclass(frozen=True)
 class Player:
-    """One player's side of a solution; arrays are [n] along `Solution.t`. Makers have `ask` and `bid` (distances), traders have `rate`.
+    """One player's side of a solution; arrays are [n] along `Solution.t`. Makers have `ask` and `bid` (distances),
+    traders have `rate`.
 
     `adjoint` is the marginal value of one more share, where the solver works with it.
     """
@@ -57,10 +59,10 @@ class Player:
 class Solution:
     """An equilibrium over time.
 
-    `information` is 'open_loop' (everybody commits to a path) or 'feedback' (everybody reacts to all inventories); `theorem` names the result
-    that covers the solution, or says that none does and why. `policy`, where given, maps (t, inventories [n, players]) to the controls
-    [n, controls] of all players: makers' asks, makers' bids, then traders' rates (execution game: the rates).
-    """
+    `information` is 'open_loop' (everybody commits to a path) or 'feedback' (everybody reacts to all inventories);
+    `theorem` names the result that covers the solution, or says that none does and why. `policy`, where given, maps (t,
+    inventories [n, players]) to the controls [n, controls] of all players: makers' asks, makers' bids, then traders'
+    rates (execution game: the rates)."""
 
     model: str
     information: str
@@ -88,7 +90,8 @@ class Solution:
         return np.array([getattr(player, key) for player in chosen if getattr(player, key) is not None])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings, lists and dictionaries: {model, information, theorem, conditions, t, players, diagnostics}."""
+        """Plain numbers, strings, lists and dictionaries: {model, information, theorem, conditions, t, players,
+        diagnostics}."""
         return {
             "model": self.model,
             "information": self.information,

@@ -1,15 +1,17 @@
 """Partial differential equations for values and marginal values, solved by collocation on nodes that move with a path.
 
-Two makers and one trader hold Q = (Q1, Q2, Qe); the coordinates are c = (Q1 - Q2, Qe - Q1, Q1[, L]) with L an optional noise factor. Fields u(t, c)
-with u_t + drift . grad u + diffusion : hess u / 2 + source = 0 are polynomials on a small box around a path: tensor Chebyshev-Lobatto nodes, exact
-derivatives of the interpolating polynomial, and the method of lines backward from T (no boundary condition is needed: the path's own
-characteristics stay inside). With equal penalties fields are exactly quadratic in a common shift of all inventories, so three nodes do in Q1.
-"""
+Two makers and one trader hold Q = (Q1, Q2, Qe); the coordinates are c = (Q1 - Q2, Qe - Q1, Q1[, L]) with L an optional
+noise factor. Fields u(t, c) with u_t + drift . grad u + diffusion : hess u / 2 + source = 0 are polynomials on a small
+box around a path: tensor Chebyshev-Lobatto nodes, exact derivatives of the interpolating polynomial, and the method of
+lines backward from T (no boundary condition is needed: the path's own characteristics stay inside). With equal
+penalties fields are exactly quadratic in a common shift of all inventories, so three nodes do in Q1."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,14 @@ from scipy.interpolate import CubicHermiteSpline
 
 from arena.solvers.collocation import NoEquilibrium
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 MOST_STEPS = 6_000  # evaluations of the right-hand side; smooth solutions need a few hundred
 
 
 @dataclass(frozen=True)
 class Box:
-    """Nodes of the box in units of its radii: `nodes` [m, dims] in [-1, 1], differentiation matrices per dimension [dims, m, m], radii [dims]."""
+    """Nodes of the box in units of its radii: `nodes` [m, dims] in [-1, 1], differentiation matrices per dimension
+    [dims, m, m], radii [dims]."""
 
     counts: tuple[int, ...]
     radius: Array
@@ -144,9 +147,8 @@ def solve_fields(
 ) -> Fields:
     """Integrate node values backward from `end` [m, fields].
 
-    change(t, c [m, dims], values [m, fields]) -> u_t at the nodes, at fixed c; the motion of the nodes is added here. centre(t) gives the path and
-    its velocity. NoEquilibrium names the time when the fields blow up.
-    """
+    change(t, c [m, dims], values [m, fields]) -> u_t at the nodes, at fixed c; the motion of the nodes is added here.
+    centre(t) gives the path and its velocity. NoEquilibrium names the time when the fields blow up."""
     count = end.shape[1]
     most = 1e4 * (1.0 + float(np.abs(end).max()))
     used = 0
@@ -156,7 +158,8 @@ def solve_fields(
         used += 1
         if not np.abs(flat).max() < most or used > MOST_STEPS:
             raise NoEquilibrium(
-                f"{what} blows up near t = {t:.4g} in a box of {grid.counts} nodes and radius {grid.radius[0]:.3g}: there is no smooth solution "
+                f"{what} blows up near t = {t:.4g} in a box of {grid.counts} nodes and radius {grid.radius[0]:.3g}: "
+                "there is no smooth solution "
                 "that polynomials of this degree follow."
             )
         values = flat.reshape(-1, count)
@@ -166,15 +169,20 @@ def solve_fields(
 
     marks = np.concatenate([[horizon], knots[::-1], [0.0]])
     pieces, state = [], end.ravel()
-    for late, early in zip(marks[:-1], marks[1:], strict=True):
+    for late, early in pairwise(marks):
         try:
-            found = solve_ivp(slope, (late, early), state, method="DOP853", rtol=tolerance, atol=tolerance, dense_output=True)
+            found = solve_ivp(
+                slope, (late, early), state, method="DOP853", rtol=tolerance, atol=tolerance, dense_output=True
+            )
         except NoEquilibrium:
             raise
         except ValueError as error:
             raise NoEquilibrium(f"{what} breaks down between t = {early:.4g} and t = {late:.4g}: {error}") from error
         if not found.success or not np.all(np.isfinite(found.y[:, -1])):
-            raise NoEquilibrium(f"{what} blows up near t = {found.t[-1]:.5g}; the box around the path is left or there is no smooth solution.")
+            raise NoEquilibrium(
+                f"{what} blows up near t = {found.t[-1]:.5g}; the box around the path is left or there is no smooth "
+                "solution."
+            )
         pieces.append(found.sol)
         state = found.y[:, -1]
     edges = marks[::-1]
