@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from arena.markets import draws
 from arena.markets.dealer import DealerMarket
-from arena.markets.dealer_kernel import advance, begin
+from arena.markets.dealer_kernel import BLOCK, advance, begin
 from arena.markets.dealer_tables import tables
 from arena.markets.ledger import LedgerError, message
 from arena.markets.market import Role
@@ -13,6 +13,8 @@ from arena.markets.market import Role
 Views = dict[str, NDArray]
 _LANES = 8
 """Batches are padded to a multiple of this, so that one game fills the same vector instructions as a thousand."""
+_SKEW = 24
+"""Unused columns after the games of a large batch: rows a power of two apart would share the same cache lines."""
 
 
 class Game:
@@ -32,11 +34,12 @@ class Game:
         self.roles: dict[str, Role] = {role.name: role for role in market.roles}
         self._tables = tables(market)
         width = -(-batch // _LANES) * _LANES
-        self._state = np.zeros((market.state.size, width))
+        stride = width + (_SKEW if width > BLOCK else 0)
+        self._state = np.zeros((market.state.size, stride))
         self._seeds = np.zeros(width, np.uint64)
         self._failure = np.zeros(2)
-        self._observation = np.zeros((self._columns("observation"), width), np.float32)
-        self._action = np.zeros((self._columns("action"), width))
+        self._observation = np.zeros((self._columns("observation"), stride), np.float32)
+        self._action = np.zeros((self._columns("action"), stride))
         self._noise = np.zeros_like(self._action)
         self.step_index = 0
         self.observation: Views = self._views(self._observation, "observation")

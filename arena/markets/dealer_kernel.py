@@ -72,35 +72,35 @@ def _draw(mean, spread, lot, fluid, seeds, key, out):
 @njit(cache=True, error_model="numpy")
 def begin(size, number, at, product, maker, executor, table, low, high, seeds, state, observation):
     """Opens all games: state [R, B] zeroed and filled from the parameters and each game's own draws."""
-    n, makers, traders, games = size[0], size[1], size[2], state.shape[1]
+    n, makers, traders, games = size[0], size[1], size[2], seeds.shape[0]
     state[:] = 0.0
     row, other = np.empty(games), np.empty(games)
-    state[at[SPOT]] = number[SPOT_START]
-    state[at[LOG_SPOT]] = np.log(number[SPOT_START])
-    state[at[FLOW_FACTOR]] = number[FLOW_START]
+    state[at[SPOT], :games] = number[SPOT_START]
+    state[at[LOG_SPOT], :games] = np.log(number[SPOT_START])
+    state[at[FLOW_FACTOR], :games] = number[FLOW_START]
     if size[4]:
         first, second = draws.key(draws.START, 0, 0), draws.key(draws.START, 0, 1)
         for g in range(games):
             state[at[LOG_VOLATILITY], g] = number[VOL_MEAN] + number[VOL_START] * draws.normal(seeds[g], first, second)
     prices = np.empty((4 * n, games))
-    price_products(n, product, table[0], state[at[SPOT]], state[at[LOG_SPOT]], prices)
+    price_products(n, product, table[0], state[at[SPOT], :games], state[at[LOG_SPOT], :games], prices)
     for i in range(n):
-        state[at[MID] + i] = prices[i]
+        state[at[MID] + i, :games] = prices[i]
         for k, name in enumerate((columns.PRICE, columns.DELTA, columns.GAMMA, columns.VEGA)):
-            state[at[name] + i] = prices[k * n + i]
+            state[at[name] + i, :games] = prices[k * n + i]
     for m in range(makers):
         for i in range(n):
             _draw(maker[m, 3], maker[m, 4], number[LOT], size[FLUID], seeds,
                   draws.key(draws.START, 1, m * n + i), row)
-            state[at[MAKER_INVENTORY] + m * n + i] = row
-            state[at[NOISE_INVENTORY] + i] -= row
+            state[at[MAKER_INVENTORY] + m * n + i, :games] = row
+            state[at[NOISE_INVENTORY] + i, :games] -= row
             for side in range(2):
-                state[at[DISTANCE] + (m * n + i) * 2 + side] = number[START_DISTANCE]
+                state[at[DISTANCE] + (m * n + i) * 2 + side, :games] = number[START_DISTANCE]
             if size[HEDGE] == PERFECT:
-                state[at[MAKER_HEDGE] + m] -= row * prices[n + i]
+                state[at[MAKER_HEDGE] + m, :games] -= row * prices[n + i]
         row[:] = 0.0
         wealth(size, at, state, m, row, other, 0, games)
-        state[at[INITIAL_WEALTH] + m] = row
+        state[at[INITIAL_WEALTH] + m, :games] = row
     for j in range(traders):
         _draw(executor[j, SIZE_MEAN], executor[j, SIZE_SPREAD], number[LOT], size[FLUID], seeds,
               draws.key(draws.PARENT, 0, 2 * j), row)
@@ -150,11 +150,11 @@ def _charge_executors(size, number, at, executor, state, before, nxt, step, lo, 
 def advance(size, number, at, product, maker, executor, table, low, high, seeds, step, state, action, observation, failure):
     """Plays one step of every game.
 
-    seeds uint64 [B] (mixed); state float64 [R, B]; action float64 [columns of all seats, B]; observation float32
-    [columns of all seats, B]. Returns -1, or the code of the account whose identity failed (see `ledger.check`), with
+    seeds uint64 [B] (mixed); state float64 [R, >= B]; action float64 [columns of all seats, >= B]; observation float32
+    [columns of all seats, >= B]. Returns -1, or the code of the account whose identity failed (see `ledger.check`), with
     failure = (game, residual).
     """
-    n, makers, traders, games = size[0], size[1], size[2], state.shape[1]
+    n, makers, traders, games = size[0], size[1], size[2], seeds.shape[0]
     width = min(BLOCK, games)
     work = np.empty((5 * makers + 10 + 5 * n + 6 + 2 * traders, width))
     offset = maker[:, 2].copy()

@@ -205,9 +205,13 @@ def _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, work,
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def _settle_noise(size, number, at, state, volume, i, lo, hi):
-    """Books the noise fills of product i: cash, contracts, edge, fees; adds signed taker volume to `volume`."""
+def _settle_noise(size, number, at, state, volume, work, i, lo, hi):
+    """Books the noise fills of product i: cash, contracts, edge, fees; adds signed taker volume to `volume`.
+
+    work [2, W] is scratch. Short loops: one long loop over so many rows would not vectorise.
+    """
     n, makers = size[0], size[1]
+    earned, net = work[0], work[1]
     mid, noise_cash = state[at[MID] + i, lo:hi], state[at[NOISE_CASH], lo:hi]
     noise, fees = state[at[NOISE_INVENTORY] + i, lo:hi], state[at[FEE_CASH], lo:hi]
     maker_fee, taker_fee = number[MAKER_FEE_RATE], number[TAKER_FEE_RATE]
@@ -219,24 +223,34 @@ def _settle_noise(size, number, at, state, volume, i, lo, hi):
         edge, reward = state[at[EDGE_NOISE] + m, lo:hi], state[at[REWARD_MAKER] + m, lo:hi]
         paid = state[at[MAKER_FEE] + m, lo:hi]
         for g in range(mid.shape[0]):
-            earned = bid[g] * low[g] + ask[g] * high[g]
-            net = bid[g] - ask[g]
-            traded = bid[g] + ask[g]
-            change = earned - net * mid[g]
-            q[g] += net
-            noise[g] -= net
-            cash[g] += change - maker_fee * traded
-            noise_cash[g] -= change + taker_fee * traded
-            fees[g] += (maker_fee + taker_fee) * traded
-            edge[g] += earned
-            paid[g] += maker_fee * traded
-            reward[g] += earned - maker_fee * traded
-            volume[g] -= net
+            earned[g] = bid[g] * low[g] + ask[g] * high[g]
+            net[g] = bid[g] - ask[g]
+        for g in range(mid.shape[0]):
+            q[g] += net[g]
+            noise[g] -= net[g]
+            volume[g] -= net[g]
+        for g in range(mid.shape[0]):
+            change = earned[g] - net[g] * mid[g]
+            cash[g] += change
+            noise_cash[g] -= change
+            edge[g] += earned[g]
+            reward[g] += earned[g]
+        if maker_fee != 0.0 or taker_fee != 0.0:
+            for g in range(mid.shape[0]):
+                traded = bid[g] + ask[g]
+                cash[g] -= maker_fee * traded
+                noise_cash[g] -= taker_fee * traded
+                fees[g] += (maker_fee + taker_fee) * traded
+                paid[g] += maker_fee * traded
+                reward[g] -= maker_fee * traded
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def _settle_executor(size, number, at, executor, state, volume, share, best, j, i, filled, lo, hi):
-    """Books what executor j traded with each maker, filled [M, W] lots on the side of its order."""
+def _settle_executor(size, number, at, executor, state, volume, work, j, i, filled, lo, hi):
+    """Books what executor j traded with each maker, filled [M, W] lots on the side of its order.
+
+    work [4, W]: the best distance on that side, then scratch. Nobody fills at an absent quote, whose 0 lots cost 0.
+    """
     n, makers, traders = size[0], size[1], size[2]
     mid, direction = state[at[MID] + i, lo:hi], state[at[DIRECTION] + j, lo:hi]
     own_cash, own = state[at[EXECUTOR_CASH] + j, lo:hi], state[at[EXECUTOR_INVENTORY] + j, lo:hi]
@@ -244,7 +258,8 @@ def _settle_executor(size, number, at, executor, state, volume, share, best, j, 
     spread_cost, fee = state[at[EXECUTOR_SPREAD_COST] + j, lo:hi], state[at[EXECUTOR_FEE] + j, lo:hi]
     reward, fees, leak = state[at[REWARD_EXECUTOR] + j, lo:hi], state[at[FEE_CASH], lo:hi], state[at[LEAK_CASH], lo:hi]
     maker_fee, taker_fee = number[MAKER_FEE_RATE], number[TAKER_FEE_RATE]
-    pays_best = executor[j, PAYS_BEST] > 0.0
+    pays_best, best = executor[j, PAYS_BEST] > 0.0, work[0]
+    earned, cost, signed = work[1], work[2], work[3]
     for m in range(makers):
         r = (m * n + i) * 2
         low, high = state[at[DISTANCE] + r, lo:hi], state[at[DISTANCE] + r + 1, lo:hi]
@@ -253,31 +268,35 @@ def _settle_executor(size, number, at, executor, state, volume, share, best, j, 
         edge = state[at[EDGE_EXECUTOR] + m * traders + j, lo:hi]
         paid, gain = state[at[MAKER_FEE] + m, lo:hi], state[at[REWARD_MAKER] + m, lo:hi]
         lots = filled[m]
+        # several short loops: one long loop over so many rows would not vectorise
         for g in range(mid.shape[0]):
-            x, way = lots[g], direction[g]
-            buys = way > 0.0
-            quoted = high[g] if buys else low[g]
-            price = best[g] if pays_best else quoted
-            # a seat without any fill may face an absent quote: 0 lots at no price
-            earned = x * quoted if x != 0.0 else 0.0
-            cost = x * price if x != 0.0 else 0.0
-            bid[g] += 0.0 if buys else x
-            ask[g] += x if buys else 0.0
-            q[g] -= way * x
-            own[g] += way * x
-            remaining[g] -= way * x
-            got[g] += x
-            volume[g] += way * x
-            cash[g] += way * x * mid[g] + earned - maker_fee * x
-            own_cash[g] -= way * x * mid[g] + cost + taker_fee * x
-            leak[g] += cost - earned
-            fees[g] += (maker_fee + taker_fee) * x
-            edge[g] += earned
-            paid[g] += maker_fee * x
-            gain[g] += earned - maker_fee * x
-            spread_cost[g] += cost
-            fee[g] += taker_fee * x
-            reward[g] -= cost + taker_fee * x
+            quoted = high[g] if direction[g] > 0.0 else low[g]
+            earned[g] = lots[g] * quoted
+            cost[g] = lots[g] * best[g] if pays_best else earned[g]
+            signed[g] = lots[g] * direction[g]
+        for g in range(mid.shape[0]):
+            ask[g] += max(signed[g], 0.0)
+            bid[g] += max(-signed[g], 0.0)
+            q[g] -= signed[g]
+            volume[g] += signed[g]
+        for g in range(mid.shape[0]):
+            cash[g] += signed[g] * mid[g] + earned[g] - maker_fee * lots[g]
+            own_cash[g] -= signed[g] * mid[g] + cost[g] + taker_fee * lots[g]
+            leak[g] += cost[g] - earned[g]
+        for g in range(mid.shape[0]):
+            own[g] += signed[g]
+            remaining[g] -= signed[g]
+            got[g] += lots[g]
+        for g in range(mid.shape[0]):
+            edge[g] += earned[g]
+            gain[g] += earned[g] - maker_fee * lots[g]
+            spread_cost[g] += cost[g]
+            reward[g] -= cost[g] + taker_fee * lots[g]
+        if maker_fee != 0.0 or taker_fee != 0.0:
+            for g in range(mid.shape[0]):
+                fees[g] += (maker_fee + taker_fee) * lots[g]
+                paid[g] += maker_fee * lots[g]
+                fee[g] += taker_fee * lots[g]
 
 
 @njit(fastmath=FAST, error_model="numpy")
@@ -360,7 +379,7 @@ def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, wo
                  best[side], scratch[5])
             _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, scratch, step, lo, hi)
         volume[:] = 0.0
-        _settle_noise(size, number, at, state, volume, i, lo, hi)
+        _settle_noise(size, number, at, state, volume, scratch, i, lo, hi)
         for j in range(traders):
             if int(executor[j, PRODUCT]) == i:
                 _route(size, number, at, executor, seeds, state, shares, rate[j], filled, scratch, j, i, step, lo, hi)
@@ -368,7 +387,7 @@ def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, wo
                 cheapest, bid, ask = scratch[0], best[0], best[1]
                 for g in range(cheapest.shape[0]):
                     cheapest[g] = ask[g] if direction[g] > 0.0 else bid[g]
-                _settle_executor(size, number, at, executor, state, volume, shares, cheapest, j, i, filled, lo, hi)
+                _settle_executor(size, number, at, executor, state, volume, scratch, j, i, filled, lo, hi)
         if size[HAS_IMPACT]:
             shock = nxt[NEXT_PRODUCT + 4 * n + i]
             for g in range(shock.shape[0]):

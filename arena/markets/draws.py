@@ -65,11 +65,11 @@ def fill_normals(mixed, source, step, out):
         second = key(source, step, i + 1)
         row = out[i]
         if i + 1 == out.shape[0]:
-            for g in range(row.shape[0]):
+            for g in range(mixed.shape[0]):
                 row[g] = normal(mixed[g], first, second)
         else:
             other = out[i + 1]
-            for g in range(row.shape[0]):
+            for g in range(mixed.shape[0]):
                 radius = np.sqrt(-2.0 * log(uniform(mixed[g], first)))
                 turn = uniform(mixed[g], second)
                 row[g] = radius * cos_turns(turn)

@@ -128,39 +128,35 @@ def flow(rule, first, second, offset, distance, intensity, share, best, total):
             # present quotes have weight >= exp(-700): only absent ones must count for nothing
             weight[g] = exp(shift - sharpness * (row[g] - best[g])) if row[g] < ABSENT else 0.0
             total[g] += weight[g]
+    factor = intensity[0]  # what the weights are multiplied by; the first maker's row is written last
+    if rule == SOFT_BEST:
+        power, inverse = first / second, 1.0 / makers
+        for g in range(games):
+            every = max(total[g], 1e-300)
+            total[g] = 1.0 / every
+            factor[g] = exp(power * log(every * inverse) - first * best[g]) * total[g]
+    elif rule == LOGIT:
+        for g in range(games):
+            # both sides of the fraction carry exp(first best): no overflow for negative distances
+            factor[g] = 1.0 / max(total[g] + second * exp(first * best[g]), 1e-300)
+            total[g] = 1.0 / max(total[g], 1e-300)
+    else:
+        for g in range(games):
+            total[g] = 1.0 / max(total[g], 1e-300)
+            factor[g] = total[g]
+    for k in range(makers):
+        m = makers - 1 - k
+        weight, out = share[m], intensity[m]
+        for g in range(games):
+            out[g] = weight[g] * factor[g]
+            weight[g] *= total[g]
     if rule == RELATIVE:
         _relative(first, distance, intensity)
-    else:
-        _common(rule, first, second, distance, intensity, share, best, total)
-    for m in range(makers):
-        weight = share[m]
-        for g in range(games):
-            weight[g] = weight[g] / max(total[g], 1e-300)
-
-
-@njit(fastmath=FAST, error_model="numpy")
-def _common(rule, first, second, distance, intensity, share, best, total):
-    """Intensity factors of the rules whose flow is a common factor times the weights `share` (not yet normalised)."""
-    makers = distance.shape[0]
-    games = best.shape[0]
-    for m in range(makers):
-        weight, out, row = share[m], intensity[m], distance[m]
-        if rule == EXPONENTIAL:
+    elif rule == EXPONENTIAL:
+        for m in range(makers):
+            row, out = distance[m], intensity[m]
             for g in range(games):
                 out[g] = exp(-first * row[g]) if row[g] < ABSENT else 0.0
-        elif rule == SOFT_BEST:
-            power = first / second
-            inverse = 1.0 / makers
-            for g in range(games):
-                all_weight = max(total[g], 1e-300)
-                out[g] = weight[g] * exp(power * log(all_weight * inverse) - first * best[g]) / all_weight
-        elif rule == LOGIT:
-            for g in range(games):
-                # both sides of the fraction carry exp(first best): no overflow for negative distances
-                out[g] = weight[g] / max(total[g] + second * exp(first * best[g]), 1e-300)
-        else:
-            for g in range(games):
-                out[g] = weight[g] / max(total[g], 1e-300)
 
 
 @njit(fastmath=FAST, error_model="numpy")
