@@ -48,9 +48,10 @@ class Product(BaseModel):
         if self.right == "asset":
             for name in ("strike", "expiry", "implied_volatility"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"an asset has no {name}")
+                    raise ValueError(f"{name}: found {getattr(self, name):g}; allowed is none for an asset")
         elif self.strike is None or self.expiry is None:
-            raise ValueError(f"a {self.right} needs a strike and an expiry")
+            name = "strike" if self.strike is None else "expiry"
+            raise ValueError(f"{name}: missing; a {self.right} needs a strike and an expiry")
         return self
 
 
@@ -202,6 +203,12 @@ class QuadraticRisk(BaseModel):
 Risk = Annotated[SeparableRisk | PortfolioRisk | RunningRisk | VegaRisk | QuadraticRisk, Field(discriminator="kind")]
 
 
+def _range(name: str, bounds: tuple[float, float]) -> str:
+    """What is wrong with the bounds of an action, or nothing."""
+    low, high = bounds
+    return "" if low < high else f"{name}: found [{low:g}, {high:g}]; allowed is [low, high] with low < high"
+
+
 class Makers(BaseModel):
     """The makers' role: how many, what they may quote, and what they pay for risk."""
 
@@ -219,12 +226,11 @@ class Makers(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "Makers":
-        for name in ("half_spread", "skew"):
-            low, high = getattr(self, name)
-            if low >= high:
-                raise ValueError(f"{name} must be [low, high] with low < high, found [{low:g}, {high:g}]")
+        wrong = [_range(name, getattr(self, name)) for name in ("half_spread", "skew")]
         if self.min_distance >= self.max_distance:
-            raise ValueError(f"min_distance {self.min_distance:g} must be below max_distance {self.max_distance:g}")
+            wrong.append(f"min_distance: found {self.min_distance:g}; allowed is below max_distance {self.max_distance:g}")
+        if any(wrong):
+            raise ValueError("\n".join(line for line in wrong if line))
         return self
 
 
@@ -245,8 +251,8 @@ class Executor(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "Executor":
-        if self.rate[0] >= self.rate[1]:
-            raise ValueError(f"rate must be [low, high] with low < high, found {list(self.rate)}")
+        if wrong := _range("rate", self.rate):
+            raise ValueError(wrong)
         return self
 
 
@@ -269,7 +275,7 @@ class DealerMarket(BaseModel):
     def _check(self) -> "DealerMarket":
         problems = list(_problems(self))
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
 
     @property
@@ -340,21 +346,22 @@ def _problems(market: DealerMarket):
     """Everything that is impossible across fields, one sentence each."""
     names, clock, flow, makers = market.product_names, market.clock, market.flow, market.makers
     for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"products: the name '{name}' appears {names.count(name)} times; names must differ"
-    for product in market.products:
+        last = len(names) - 1 - names[::-1].index(name)
+        yield f"products[{last}].name: '{name}' appears {names.count(name)} times; names must differ"
+    for i, product in enumerate(market.products):
         if product.expiry is not None and product.expiry <= clock.horizon:
-            yield f"products: {product.name} expires at {product.expiry:g}, not after the horizon {clock.horizon:g}"
+            yield f"products[{i}].expiry: found {product.expiry:g}; allowed is after the horizon {clock.horizon:g}"
     for j, executor in enumerate(market.executors):
         if executor.product not in names:
-            yield f"executors[{j}].product: '{executor.product}' is not quoted; there are {', '.join(names)}"
+            yield f"executors[{j}].product: '{executor.product}' is not quoted; allowed are {', '.join(names)}"
     loading = np.asarray(market.mark.shock_loading if isinstance(market.mark.shock_loading, tuple) else 0.0, dtype=object)
     if isinstance(market.mark.shock_loading, tuple) and (
         len(market.mark.shock_loading) != market.n or any(len(row) != market.n for row in market.mark.shock_loading)
     ):
-        yield f"mark.shock_loading: a matrix must be {market.n} x {market.n}, one row per product; found {loading.shape}"
+        yield f"mark.shock_loading: found {loading.shape} entries; allowed is a {market.n} x {market.n} matrix"
     rate = flow.arrival_rate
     if isinstance(rate, tuple) and isinstance(rate[0], tuple) and len(rate) != market.n:
-        yield f"flow.arrival_rate: {len(rate)} entries for {market.n} products"
+        yield f"flow.arrival_rate: found {len(rate)} entries; allowed is one [bid, ask] for each of {market.n} products"
     elif flow.orders == "poisson":
         most = float(market.arrival_rates().max()) * clock.dt / flow.lot
         if most > LARGEST_MEAN:
@@ -364,7 +371,7 @@ def _problems(market: DealerMarket):
             )
     offsets = getattr(flow.rule, "offsets", ())
     if offsets and len(offsets) != makers.count:
-        yield f"flow.rule.offsets: {len(offsets)} entries for {makers.count} makers"
+        yield f"flow.rule.offsets: found {len(offsets)} entries; allowed is one for each of {makers.count} makers"
     per_seat = {"makers.initial_inventory": makers.initial_inventory}
     if isinstance(makers.initial_inventory, Start):
         per_seat = {"makers.initial_inventory.mean": makers.initial_inventory.mean}
@@ -373,7 +380,10 @@ def _problems(market: DealerMarket):
         per_seat["makers.risk.terminal_penalty"] = makers.risk.terminal_penalty
     for where, value in per_seat.items():
         if isinstance(value, tuple) and len(value) != makers.count:
-            yield f"{where}: {len(value)} entries for {makers.count} makers"
+            yield f"{where}: found {len(value)} entries; allowed is one for each of {makers.count} makers"
+    if flow.rule.kind == "soft_best" and flow.rule.sharpness < flow.rule.fill_decay:
+        least = flow.rule.fill_decay
+        yield f"flow.rule.sharpness: found {flow.rule.sharpness:g}; allowed is fill_decay {least:g} or more"
     if flow.rule.kind == "relative" and makers.count == 2 and makers.observe.rivals == "inventory":
         yield (
             "flow.rule: 'relative' is ill-posed for two makers that see each other's inventories (raising one's own "

@@ -1,6 +1,6 @@
 """What every market has in common: a clock, roles with named columns, and rules without arrays."""
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -32,16 +32,15 @@ class Observe(BaseModel):
 
     model_config = STRICT
     own: bool = Field(default=True, description="own inventory, last fills and (makers) own last quotes")
-    rivals: str = Field(
+    rivals: Literal["inventory", "quotes", "none"] = Field(
         default="quotes",
-        pattern="^(inventory|quotes|none)$",
         description="inventory: all other seats' inventories; quotes: best rival last distances; none",
     )
 
     @model_validator(mode="after")
     def _check(self) -> "Observe":
         if not self.own and self.rivals != "none":
-            raise ValueError("own: false hides everything but the time, so rivals must be 'none'")
+            raise ValueError(f"rivals: found '{self.rivals}'; own: false hides all but the time, allowed is 'none'")
         return self
 
 

@@ -26,9 +26,9 @@ class Profile(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Profile":
         if len(self.t) != len(self.value):
-            raise ValueError(f"t has {len(self.t)} entries and value has {len(self.value)}; they must match")
+            raise ValueError(f"value: found {len(self.value)} entries; allowed is one for each of {len(self.t)} times")
         if any(b <= a for a, b in zip(self.t, self.t[1:], strict=False)):
-            raise ValueError("t must increase")
+            raise ValueError("t: found times that do not increase; allowed are increasing ones")
         return self
 
     def at(self, t: float | np.ndarray) -> np.ndarray:
