@@ -241,7 +241,7 @@ class _Finding:
 
     def sentences(self) -> list[str]:
         if self.type in ("value_error", "assertion_error"):
-            return [self._own_words(line) for line in str(self.context["error"]).splitlines()]
+            return [self._own_words(line) for line in _lines(self.context["error"])]
         path = self.path
         if self.type == "extra_forbidden":
             keys = _keys(self.schema, self.document.tree, path[:-1])
@@ -277,6 +277,13 @@ class _Finding:
             known = known[:-1]
         place = places[known].key if key and known == path else places[known].value
         return f"{place}: {show_path(path)}: {sentence}"
+
+
+def _lines(error: Exception) -> list[str]:
+    """A validator's sentences, also of a model that it made itself."""
+    if isinstance(error, ValidationError):
+        return [details["msg"].removeprefix("Value error, ") for details in error.errors()]
+    return str(error).splitlines() or [type(error).__name__]
 
 
 def _one_branch_per_union(findings: list[_Finding]) -> list[_Finding]:
