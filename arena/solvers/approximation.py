@@ -27,7 +27,7 @@ from scipy.integrate import solve_ivp
 
 from arena.solvers.coefficients import Coefficient
 from arena.solvers.equilibrium import conditions_along, output_times, trajectory
-from arena.solvers.feedback import check_game, check_rates, commit, game_radius, knots, order, outcome, without_bounds
+from arena.solvers.feedback import check_game, check_rates, commit, game_radius, order, outcome, without_bounds
 from arena.solvers.makers_traders import MakersTraders
 from arena.solvers.solution import Condition, Player, Solution
 from arena.solvers.tube import as_path, box, by_inventories, solve_fields, to_coordinates, to_inventories
@@ -126,7 +126,7 @@ def approximation_game(
         return np.concatenate([penalty, -reward], axis=1) - moved
 
     fields = solve_fields(
-        grid, centre, game.horizon, end, change, knots(game), tolerance, "the equation of the approximation game"
+        grid, centre, game.horizon, end, change, game.knots, tolerance, "the equation of the approximation game"
     )
 
     def follow(now: float, state: Array) -> Array:

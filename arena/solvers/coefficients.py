@@ -46,6 +46,10 @@ class Coefficient:
     def __call__(self, t: Any) -> Array:
         return self.function(np.asarray(t, dtype=float))
 
+    def at(self, t: float) -> float:
+        """The value at one time."""
+        return self.constant if self.constant is not None else float(self.function(np.array([t]))[0])
+
 
 def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]:
     """Turn an arithmetic expression of `t`, such as `3 + sin(2*pi*t)`, into a function; ValueError for anything that is

@@ -39,10 +39,35 @@ class Profile:
     rate: Array
 
 
-def cell_times(horizon: float, steps: int) -> Array:
-    """Gauss points of every cell [steps, 5]; averaging over the last axis with WEIGHTS gives cell averages."""
+@dataclass(frozen=True)
+class Cells:
+    """Gauss points of all cells, cut at kinks of the coefficients, so that cell averages are exact for tables: times,
+    weights and cells [m]."""
+
+    steps: int
+    h: float
+    times: Array
+    weight: Array
+    cell: NDArray[np.intp]
+
+    def average(self, values: Array) -> Array:
+        """Cell averages [steps, ...] of values [m, ...] at the Gauss points."""
+        total = np.zeros((self.steps, *values.shape[1:]))
+        np.add.at(total, self.cell, self.weight.reshape(-1, *[1] * (values.ndim - 1)) * values)
+        return total / self.h
+
+
+def cells(horizon: float, steps: int, knots: Array) -> Cells:
+    """Cut [0, horizon] into `steps` equal cells and place five Gauss points on every piece between cell edges and
+    knots."""
     h = horizon / steps
-    return h * (np.arange(steps)[:, None] + POINTS)
+    edges = np.linspace(0.0, horizon, steps + 1)
+    marks = np.unique(np.concatenate([edges, knots]))
+    marks = marks[np.concatenate([[True], np.diff(marks) > 1e-12 * horizon])]
+    width = np.diff(marks)
+    times = (marks[:-1, None] + width[:, None] * POINTS).ravel()
+    cell = np.clip((times / h).astype(np.intp), 0, steps - 1)
+    return Cells(steps, h, times, (width[:, None] * WEIGHTS).ravel(), cell)
 
 
 def equilibrium_profile(game: MakersTraders, steps: int) -> Profile:
@@ -100,11 +125,15 @@ def nashconv_open_loop(game: MakersTraders, steps: int, profile: Profile | None 
     return float(open_loop_gains(game, profile or equilibrium_profile(game, steps)).sum())
 
 
+def _cells(game: MakersTraders, steps: int) -> Cells:
+    return cells(game.horizon, steps, game.knots)
+
+
 def _flows(game: MakersTraders, profile: Profile) -> tuple[Array, Array]:
-    t = cell_times(game.horizon, profile.ask.shape[0])
+    grid = _cells(game, profile.ask.shape[0])
     buying = game.direction > 0
-    into_ask = game.noise_buy(t) @ WEIGHTS + profile.rate[:, buying].sum(axis=1)
-    return into_ask, game.noise_sell(t) @ WEIGHTS - profile.rate[:, ~buying].sum(axis=1)
+    into_ask = grid.average(game.noise_buy(grid.times)) + profile.rate[:, buying].sum(axis=1)
+    return into_ask, grid.average(game.noise_sell(grid.times)) - profile.rate[:, ~buying].sum(axis=1)
 
 
 def _prices(game: MakersTraders, profile: Profile) -> Array:
@@ -114,10 +143,8 @@ def _prices(game: MakersTraders, profile: Profile) -> Array:
 
 def _averaged(game: MakersTraders, rate: Array, what: str) -> Array:
     """Cell average of the traders' cost, marginal cost or curvature at constant rates."""
-    n = rate.shape[0]
-    t = cell_times(game.horizon, n)
-    values = [getattr(game.cost, what)(t[:, k], rate) for k in range(WEIGHTS.size)]
-    return sum(weight * value for weight, value in zip(WEIGHTS, values, strict=True))
+    grid = _cells(game, rate.shape[0])
+    return grid.average(getattr(game.cost, what)(grid.times, rate[grid.cell]))
 
 
 def _cost(game: MakersTraders, rate: Array) -> Array:
@@ -125,9 +152,8 @@ def _cost(game: MakersTraders, rate: Array) -> Array:
 
 
 def _penalty_matrix(game: MakersTraders, player: int, steps: int) -> Array:
-    return penalty_matrix(
-        game.running[player](cell_times(game.horizon, steps)) @ WEIGHTS, game.terminal[player], game.horizon
-    )
+    grid = _cells(game, steps)
+    return penalty_matrix(grid.average(game.running[player](grid.times)), game.terminal[player], game.horizon)
 
 
 def penalty_matrix(phi: Array, terminal: float, horizon: float) -> Array:

@@ -79,13 +79,10 @@ class ExecutionGame:
 
     def at(self, t: float) -> tuple[float, float, Array, float]:
         """alpha, beta, phi [N] and the deterministic net noise flow at one time."""
-        now = np.array([t])
-        phi = np.array([entry(now)[0] for entry in dict.fromkeys(self.running)])
-        if phi.size != self.traders:
-            position = {entry: k for k, entry in enumerate(dict.fromkeys(self.running))}
-            phi = phi[[position[entry] for entry in self.running]]
-        net = 0.0 if self.flow is not None else float(self.noise_buy(now)[0] - self.noise_sell(now)[0])
-        return float(self.permanent(now)[0]), float(self.temporary(now)[0]), phi, net
+        read = {entry: entry.at(t) for entry in dict.fromkeys((self.permanent, self.temporary, *self.running))}
+        phi = np.array([read[entry] for entry in self.running])
+        net = 0.0 if self.flow is not None else self.noise_buy.at(t) - self.noise_sell.at(t)
+        return read[self.permanent], read[self.temporary], phi, net
 
     def exogenous(self, alpha: float, net: float) -> Array:
         """Drift matrix of (w, 1) or (w, n, 1)."""

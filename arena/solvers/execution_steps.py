@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.solvers.collocation import NoEquilibrium
-from arena.solvers.deviations import WEIGHTS, cell_times, penalty_matrix
+from arena.solvers.deviations import cells, penalty_matrix
 from arena.solvers.execution import solve_execution
 from arena.solvers.execution_game import ExecutionGame
 
@@ -170,15 +170,11 @@ def _averages(game: ExecutionGame, steps: int) -> tuple[Array, Array, Array, Arr
     """Averages over each step of alpha, beta [n], phi [n, N] and alpha (noise_buy - noise_sell) [n]."""
     if game.flow is not None:
         raise ValueError("flow: the discrete game knows deterministic noise only; give noise_buy and noise_sell.")
-    t = cell_times(game.horizon, steps)
-    alpha = game.permanent(t)
-    phi = np.stack([entry(t) @ WEIGHTS for entry in game.running], axis=1)
-    return (
-        alpha @ WEIGHTS,
-        game.temporary(t) @ WEIGHTS,
-        phi,
-        (alpha * (game.noise_buy(t) - game.noise_sell(t))) @ WEIGHTS,
-    )
+    grid = cells(game.horizon, steps, game.knots)
+    t = grid.times
+    alpha, phi = game.permanent(t), np.stack([entry(t) for entry in game.running], axis=1)
+    shift = alpha * (game.noise_buy(t) - game.noise_sell(t))
+    return grid.average(alpha), grid.average(game.temporary(t)), grid.average(phi), grid.average(shift)
 
 
 def _assemble(game: ExecutionGame, steps: int, accounting: str) -> _Steps:

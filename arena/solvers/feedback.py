@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from arena.solvers.coefficients import knots_of
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.costs import QuadraticCost, stage_rates
 from arena.solvers.equilibrium import conditions_along, output_times, trajectory
@@ -128,7 +127,7 @@ def _settle(
     for rounds in range(1, 9):
         end = -game.terminal * (to_inventories(centre(game.horizon)[0]) + inventories) ** 2
         what = "the equation of the feedback equilibrium"
-        fields = solve_fields(grid, centre, game.horizon, end, change, knots(game), tolerance, what)
+        fields = solve_fields(grid, centre, game.horizon, end, change, game.knots, tolerance, what)
         path, marks = follow(game, lead, fields, tolerance)
         moved = float(max(np.abs((path(x)[0] - centre(x)[0]) / grid.radius).max() for x in marks))
         if moved < 1e-2:
@@ -173,7 +172,7 @@ def closed_loop_regret(
         return np.concatenate([*parts, replies], axis=1)
 
     fields = solve_fields(
-        grid, centre, game.horizon, end, change, knots(game), tolerance, "the equation of the best replies"
+        grid, centre, game.horizon, end, change, game.knots, tolerance, "the equation of the best replies"
     )
     found = fields.read(0.0, to_coordinates(game.start))[0]
     return found[6:] - found[3:6]
@@ -220,14 +219,6 @@ def check_rates(game: MakersTraders, t: Array, rate: Array) -> None:
             f"the trader's rate {rate[at, 0]:.4g} at t = {t[at]:.4g} meets its bounds [{low[0]:g}, {high[0]:g}]: "
             "the smooth solution around the path does not cover truncated rates."
         )
-
-
-def knots(game: MakersTraders) -> Array:
-    """Kinks of the game's coefficients inside the horizon."""
-    used = [game.noise_buy, game.noise_sell, *game.running]
-    if isinstance(game.cost, QuadraticCost):
-        used.append(game.cost.temporary_impact)
-    return knots_of(used, game.horizon)
 
 
 def game_box(game: MakersTraders, nodes: int, radius: float | None) -> Box:
@@ -332,7 +323,7 @@ def outcome(
 
 def follow(game: MakersTraders, lead: int, fields: Fields, tolerance: float) -> tuple[Path, Array]:
     """The path that feedback play takes from the start, and the times at which it is stored."""
-    times = np.union1d(np.linspace(0.0, game.horizon, 101), knots(game))
+    times = np.union1d(np.linspace(0.0, game.horizon, 101), game.knots)
 
     def slope(now: float, c: Array) -> Array:
         derivative = by_inventories(fields.read(now, c)[1])[None]

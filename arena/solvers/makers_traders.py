@@ -72,12 +72,17 @@ class MakersTraders:
         buying = self.direction > 0
         return np.where(buying, self.min_rate, -self.max_rate), np.where(buying, self.max_rate, -self.min_rate)
 
-    def mesh(self, t: Array) -> Array:
-        """The requested times, the kinks of all coefficients, and at least 48 cells."""
+    @property
+    def knots(self) -> Array:
+        """Kinks of all coefficients inside the horizon."""
         used = [self.noise_buy, self.noise_sell, *self.running]
         if isinstance(self.cost, QuadraticCost):
             used.append(self.cost.temporary_impact)
-        marks = np.concatenate([t, np.linspace(0.0, self.horizon, 49), knots_of(used, self.horizon)])
+        return knots_of(used, self.horizon)
+
+    def mesh(self, t: Array) -> Array:
+        """The requested times, the kinks of all coefficients, and at least 48 cells."""
+        marks = np.concatenate([t, np.linspace(0.0, self.horizon, 49), self.knots])
         marks = np.unique(marks)
         close = np.diff(marks) < 1e-12 * self.horizon
         asked = np.isin(marks, t)

@@ -78,11 +78,8 @@ def mean_field(
     inventory = representative.inventory[:, None] + distance * spread[:, None]
     rate = representative.rate[:, None] + distance * (slope * spread / (2.0 * beta))[:, None]
     worth = representative.adjoint[:, None] + distance * (slope * spread)[:, None]
-    y0 = (
-        float(solve_acas(game, np.array([0.0])).players[2].adjoint[0])
-        if fine[0] > 0.0
-        else float(representative.adjoint[0])
-    )
+    first = solved if fine[0] == 0.0 else solve_acas(game, np.array([0.0]))
+    y0 = float(first.stack("adjoint", "trader")[0, 0])
     objective = representative.objective + distance * y0 + distance**2 * slope[0] / 2.0
     terminal = float(game.terminal[0])
     slack = (
