@@ -32,8 +32,9 @@ from arena.markets.dealer_columns import (
     VENUE_HEDGE,
 )
 from arena.markets.dealer_tables import COSTLY, HEDGE, PRODUCT
-from arena.markets.special import FAST
 
+SAFE = {"nsz", "arcp", "contract"}
+"""Floating-point licence that allows for NaN and infinity: the ledger is where they must be noticed."""
 TOLERANCE = 1e-9
 
 
@@ -41,20 +42,21 @@ class LedgerError(RuntimeError):
     """A conservation law failed: names game, step, account and amounts. It is a fault of the market, not of a user."""
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@njit(fastmath=SAFE, error_model="numpy")
 def _add(row, total, gross):
     for g in range(total.shape[0]):
         total[g] += row[g]
         gross[g] += abs(row[g])
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@njit(fastmath=SAFE, error_model="numpy")
 def _broken(total, gross):
-    """Whether any game's residual exceeds the tolerance (a residual that is not a number counts as broken)."""
-    bad = 0
+    """Whether any game's residual exceeds the tolerance (a residual that is not a finite number counts as broken)."""
+    good = 1
     for g in range(total.shape[0]):
-        bad |= abs(total[g]) > TOLERANCE * (1.0 + gross[g])
-    return bad
+        # gross - gross is 0 unless an amount is infinite or not a number
+        good &= abs(total[g]) + (gross[g] - gross[g]) <= TOLERANCE * (1.0 + gross[g])
+    return good == 0
 
 
 @njit(error_model="numpy")
@@ -63,7 +65,7 @@ def _clear(work):
     work[1][:] = 0.0
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@njit(fastmath=SAFE, error_model="numpy")
 def check(size, at, executor, state, work, lo, hi):
     """-1 if all identities hold in games lo:hi, else the code of the first account that fails; `work` [2, W].
 
@@ -115,7 +117,7 @@ def check(size, at, executor, state, work, lo, hi):
     return -1
 
 
-@njit(fastmath=FAST, error_model="numpy")
+@njit(fastmath=SAFE, error_model="numpy")
 def wealth(size, at, state, m, total, gross, lo, hi):
     """Adds maker m's cash + sum_i q_i mid_i (+ shares at spot unless the hedge is a swap) to `total`."""
     n = size[0]
