@@ -96,12 +96,28 @@ class LogOUFlow(BaseModel):
     initial: float = Field(default=0.0, description="y at time 0")
 
 
+class NoiseRates(BaseModel):
+    """Arrival rates named by what the noise traders do; each may change with time."""
+
+    model_config = STRICT
+    noise_sell: NonNegative | Profile = Field(default=0.0, description="hits bids, lots per clock unit")
+    noise_buy: NonNegative | Profile = Field(default=0.0, description="hits asks, lots per clock unit")
+
+    @model_validator(mode="after")
+    def _check(self) -> "NoiseRates":
+        for name in ("noise_sell", "noise_buy"):
+            rate = getattr(self, name)
+            if isinstance(rate, Profile) and min(rate.value) < 0:
+                raise ValueError(f"{name}: found {min(rate.value):g}; allowed is at least 0 at all times")
+        return self
+
+
 class Flow(BaseModel):
     """Who comes to trade, how often, and to whom they go."""
 
     model_config = STRICT
     rule: FlowRule = Field(default=SoftBest(kind="soft_best", fill_decay=10, sharpness=50), description="flow rule")
-    arrival_rate: NonNegative | Side | tuple[Side, ...] | dict[Literal["noise_sell", "noise_buy"], NonNegative | Profile] = Field(
+    arrival_rate: NonNegative | Side | tuple[Side, ...] | NoiseRates = Field(
         default=100.0,
         description="lots per clock unit: one number, [bid, ask], one [bid, ask] per product, or "
         "{noise_sell, noise_buy} as numbers or profiles; noise selling hits bids, noise buying hits asks",
@@ -253,6 +269,8 @@ class Executor(BaseModel):
     def _check(self) -> "Executor":
         if wrong := _range("rate", self.rate):
             raise ValueError(wrong)
+        if self.rate[0] < 0:
+            raise ValueError(f"rate: found {self.rate[0]:g}; allowed is at least 0, trading towards the target")
         return self
 
 
@@ -320,8 +338,8 @@ class DealerMarket(BaseModel):
         """Noise orders in lots per clock unit, mean over each step: [T, n, 2] (bid, ask)."""
         clock, rate = self.clock, self.flow.arrival_rate
         edges = np.linspace(0.0, clock.horizon, clock.steps + 1)
-        if isinstance(rate, dict):
-            sides = [rate.get("noise_sell", 0.0), rate.get("noise_buy", 0.0)]
+        if isinstance(rate, NoiseRates):
+            sides = [rate.noise_sell, rate.noise_buy]
             columns = [s.mean(edges[:-1], edges[1:]) if isinstance(s, Profile) else np.full(clock.steps, s) for s in sides]
             base = np.repeat(np.stack(columns, axis=-1)[:, None, :], self.n, axis=1)
         else:
@@ -354,13 +372,26 @@ def _problems(market: DealerMarket):
     for j, executor in enumerate(market.executors):
         if executor.product not in names:
             yield f"executors[{j}].product: '{executor.product}' is not quoted; allowed are {', '.join(names)}"
+        if isinstance(executor.size, Start):
+            least = np.min(executor.size.mean) - executor.size.spread
+            if isinstance(executor.size.mean, tuple) and len(executor.size.mean) != len(market.executors):
+                found = f"found {len(executor.size.mean)} entries"
+                yield f"executors[{j}].size.mean: {found}; allowed is one for each of {len(market.executors)} executors"
+            elif least < 0 or np.max(executor.size.mean) + executor.size.spread == 0:
+                yield f"executors[{j}].size: found {least:g} lots as the least; allowed is at least 0 and not always 0"
+        most = executor.rate[1] * clock.dt / flow.lot
+        if flow.orders == "poisson" and most > LARGEST_MEAN:
+            yield (
+                f"executors[{j}].rate: up to {most:.0f} orders per step, at most {LARGEST_MEAN:.0f} are allowed; "
+                "take more steps, larger lots, fluid flow or a lower rate"
+            )
     loading = np.asarray(market.mark.shock_loading if isinstance(market.mark.shock_loading, tuple) else 0.0, dtype=object)
     if isinstance(market.mark.shock_loading, tuple) and (
         len(market.mark.shock_loading) != market.n or any(len(row) != market.n for row in market.mark.shock_loading)
     ):
         yield f"mark.shock_loading: found {loading.shape} entries; allowed is a {market.n} x {market.n} matrix"
     rate = flow.arrival_rate
-    if isinstance(rate, tuple) and isinstance(rate[0], tuple) and len(rate) != market.n:
+    if isinstance(rate, tuple) and (not rate or isinstance(rate[0], tuple)) and len(rate) != market.n:
         yield f"flow.arrival_rate: found {len(rate)} entries; allowed is one [bid, ask] for each of {market.n} products"
     elif flow.orders == "poisson":
         most = float(market.arrival_rates().max()) * clock.dt / flow.lot
@@ -369,6 +400,13 @@ def _problems(market: DealerMarket):
                 f"flow.arrival_rate: {most:.0f} orders per step are expected, at most {LARGEST_MEAN:.0f} are allowed; "
                 "take more steps, larger lots or fluid flow"
             )
+    first, spread = makers.initial_inventory, 0.0
+    if isinstance(first, Start):
+        first, spread = first.mean, first.spread
+    most = float(np.max(np.abs(first))) + spread
+    if makers.inventory_limit is not None and most > makers.inventory_limit:
+        limit = makers.inventory_limit
+        yield f"makers.initial_inventory: found {most:g} lots; allowed is up to inventory_limit {limit:g}"
     offsets = getattr(flow.rule, "offsets", ())
     if offsets and len(offsets) != makers.count:
         yield f"flow.rule.offsets: found {len(offsets)} entries; allowed is one for each of {makers.count} makers"
