@@ -229,7 +229,8 @@ def initial_greeks(market: "DealerMarket") -> tuple[np.ndarray, np.ndarray, np.n
             rows.append((spot, 1.0, 0.0, 0.0))
             continue
         tau = product.expiry * years
-        g = greeks(spot, product.strike, tau, sd / np.sqrt(tau), call=product.right == "call")
+        # the kernels' floor: without any volatility an option is its intrinsic value
+        g = greeks(spot, product.strike, tau, max(sd, 1e-9) / np.sqrt(tau), call=product.right == "call")
         rows.append((float(g.price), float(g.delta), float(g.gamma), float(g.vega)))
     price, delta, gamma, vega = np.array(rows, dtype=float).T
     variance = market.underlying.volatility.variance(np.zeros(1), np.full(1, market.clock.horizon), years)
