@@ -144,7 +144,9 @@ def override(document: Document, text: str) -> None:
         document.mistakes.append(f"{source}: no 'key=value'; allowed is a dotted key, '=' and a YAML value")
         return
     new = read(value, source) if value.strip() else Document(None, {}, [])
-    document.mistakes.extend(new.mistakes)
+    if new.mistakes:
+        document.mistakes.extend(new.mistakes)
+        return
     node: Any = document.tree
     path: Path = ()
     for step in steps[:-1]:

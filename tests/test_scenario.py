@@ -1,0 +1,278 @@
+"""Scenario files: the shipped ones load, every mistake is a sentence, and what is resolved loads back."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from arena.scenario import FOLDER, Scenario, ScenarioError, dump, json_schema, load, loads, packaged
+
+TWO = FOLDER / "two_mm_one_trader.yaml"
+
+
+def tree_of(path: Path) -> dict[str, Any]:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_shipped_scenarios_load_by_name_and_are_named_after_their_file(name: str) -> None:
+    scenario = load(name)
+    assert scenario.name == name
+    assert scenario.description
+    assert scenario == load(FOLDER / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_a_resolved_scenario_loads_back_equal_and_with_the_same_hash(name: str) -> None:
+    scenario = load(name)
+    assert loads(dump(scenario)) == scenario
+    assert loads(dump(scenario)).hash == scenario.hash
+    assert Scenario.model_validate_json(scenario.model_dump_json()) == scenario
+
+
+def test_the_shipped_game_is_the_one_that_is_promised() -> None:
+    market = load("two_mm_one_trader").market
+    assert [(p.right, p.strike, p.expiry) for p in market.products] == [
+        ("call", 95, 63), ("call", 100, 63), ("call", 105, 63), ("put", 100, 63),
+    ]  # fmt: skip
+    assert (market.underlying.spot, market.underlying.volatility.value) == (100, 0.2)
+    assert (market.clock.horizon, market.clock.steps) == (1, 100)
+    assert (market.flow.arrival_rate, market.flow.orders, market.flow.lot) == (100, "poisson", 1)
+    assert (market.flow.rule.kind, *market.flow.rule.numbers()) == ("soft_best", 10, 50)
+    makers, trader = market.makers, market.executors[0]
+    assert (makers.count, makers.inventory_limit, makers.min_distance, makers.max_distance) == (2, 20, 0, 0.8)
+    assert makers.risk.model_dump() == {
+        "kind": "vega", "risk_aversion": 0.5, "vega_noise": 0.01, "terminal_penalty": 5e-4,
+    }  # fmt: skip
+    assert (makers.hedging.kind, makers.observe.rivals) == ("perfect", "quotes")
+    assert (trader.product, trader.side, trader.size) == ("C100", "coin", 30)
+    assert (trader.temporary_impact, trader.running_penalty, trader.terminal_penalty) == (0.002, 0.01, 0.2)
+
+
+def test_seats_that_are_left_out_learn() -> None:
+    scenario = load("two_mm_one_trader", ["players={mm_1: {kind: avellaneda_stoikov, risk_aversion: 0.3}}"])
+    assert {seat: player.kind for seat, player in scenario.players.items()} == {
+        "mm_0": "learned", "mm_1": "avellaneda_stoikov", "trader_0": "learned",
+    }  # fmt: skip
+    tree = tree_of(TWO)
+    del tree["players"]
+    assert loads(json.dumps(tree)) == load("two_mm_one_trader")
+
+
+def test_the_hash_sees_numbers_and_not_words() -> None:
+    scenario = load("two_mm_one_trader")
+    assert load("two_mm_one_trader", ["name=other", "description=other"]).hash == scenario.hash
+    changes = ["market.fees.maker=0.01", "training.seed=1", "players.mm_0={kind: constant_spread}", "evaluation.games=64"]
+    hashes = {load("two_mm_one_trader", [change]).hash for change in changes}
+    assert len(hashes | {scenario.hash}) == 1 + len(changes)
+
+
+IMPOSSIBLE = {
+    "market.underlying.volatility.value=-0.2": "market.underlying.volatility.value: found -0.2; allowed is 0 or more",
+    "market.underlying.spot=0": "market.underlying.spot: found 0; allowed is greater than 0",
+    "market.underlying.spot=.nan": "market.underlying.spot: found nan; allowed is a finite number",
+    "market.underlying.spot=.inf": "market.underlying.spot: found inf; allowed is a finite number",
+    "market.underlying.spot='100'": "market.underlying.spot: found '100'; allowed is a number",
+    "market.fees.maker=true": "market.fees.maker: found true; allowed is a number",
+    "market.clock.steps=0": "market.clock.steps: found 0; allowed is 1 or more",
+    "market.clock.steps=10.5": "market.clock.steps: found 10.5; allowed is a whole number",
+    "market.products.0.expiry=0.5": "market.products[0].expiry: found 0.5; allowed is after the horizon 1",
+    "market.products.2.name=C95": "market.products[2].name: 'C95' appears 2 times; names must differ",
+    "market.products.2.right=cal": "market.products[2].right: found 'cal'; allowed is 'call', 'put' or 'asset'"
+    " (did you mean 'call'?)",
+    "market.products=[]": "market.products: found a list of 0; allowed is at least 1 entries",
+    "market.makers.count=0": "market.makers.count: found 0; allowed is 1 or more",
+    "market.makers.cuont=2": "market.makers.cuont: unknown key; allowed are count, inventory_limit, half_spread, skew,"
+    " min_distance, max_distance, initial_inventory, hedging, risk, observe (did you mean 'count'?)",
+    "market.makers.half_spread=[0.4, 0]": "market.makers.half_spread: found [0.4, 0];"
+    " allowed is [low, high] with low < high",
+    "market.makers.skew=[1]": "market.makers.skew[1]: missing; it must be given",
+    "market.makers.min_distance=1": "market.makers.min_distance: found 1; allowed is below max_distance 0.8",
+    "market.executors.0.product=C110": "market.executors[0].product: 'C110' is not quoted;"
+    " allowed are C95, C100, C105, P100",
+    "market.executors.0.rate=[120, 0]": "market.executors[0].rate: found [120, 0];"
+    " allowed is [low, high] with low < high",
+    "market.executors.0.size=-30": "market.executors[0].size: found -30;"
+    " allowed is greater than 0, or a mapping with the keys mean, spread",
+    "market.flow.rule.sharpness=5": "market.flow.rule.sharpness: found 5; allowed is fill_decay 10 or more",
+    "market.flow.rule.kind=softbest": "market.flow.rule.kind: found 'softbest'; allowed is 'exponential', 'soft_best',"
+    " 'logit', 'logistic', 'relative' (did you mean 'soft_best'?)",
+    "market.flow.arrival_rate=[1, -1]": "market.flow.arrival_rate[1]: found -1; allowed is 0 or more",
+    "market.flow.intensity={model: profile, t: [0, 0], value: [1, 2]}": "market.flow.intensity.t: found times that do"
+    " not increase; allowed are increasing ones",
+    "market.makers.initial_inventory=[1, 2, 3]": "market.makers.initial_inventory: found 3 entries;"
+    " allowed is one for each of 2 makers",
+    "players.mm_0={kind: twap}": "players.mm_0.kind: found 'twap', which is not for makers; allowed are"
+    " constant_spread, avellaneda_stoikov, gueant_lehalle, learned, snapshot",
+    "players.trader_0={kind: constant_spread}": "players.trader_0.kind: found 'constant_spread', which is not for"
+    " executors; allowed are twap, almgren_chriss, immediate, learned, snapshot",
+    "players.trader_1={kind: twap}": "players.trader_1: no such seat; allowed are mm_0, mm_1, trader_0"
+    " (did you mean 'trader_0'?)",
+    "players.mm_0={kind: constant_spread, half_spread: 0.5}": "players.mm_0.half_spread: found 0.5;"
+    " allowed is 0 to 0.4, as market.makers.half_spread says",
+    "training.block=60": "training.block: found 60; allowed is a divisor of games = 256",
+    "training.discount=1.5": "training.discount: found 1.5; allowed is 1 or less",
+    "training.hidden=[]": "training.hidden: found a list of 0; allowed is at least 1 entries",
+    "evaluation.confidence=1": "evaluation.confidence: found 1; allowed is less than 1",
+    "schema_version=2": "schema_version: found 2; allowed is 1",
+    "name=Two Makers": "name: found 'Two Makers'; allowed is text of the form ^[a-z][a-z0-9_]*$",
+}
+
+
+@pytest.mark.parametrize("change", IMPOSSIBLE)
+def test_an_impossible_value_is_refused_in_one_sentence(change: str) -> None:
+    with pytest.raises(ScenarioError) as refused:
+        load("two_mm_one_trader", [change])
+    assert refused.value.mistakes == (f"--set {change}: {IMPOSSIBLE[change]}",)
+
+
+def test_all_mistakes_come_at_once_with_line_and_column(tmp_path: Path) -> None:
+    text = TWO.read_text(encoding="utf-8")
+    for good, bad in {
+        "value: 0.20": "value: -0.20",
+        "count: 2": "coutn: 2",
+        "strike: 105, expiry: 63": "strike: 105, expiry: 0.5",
+        "mm_1: {kind: learned}": "mm_1: {kind: lerned}",
+        "schema_version: 1": "schema_version: 1\nschema_version: 1",
+    }.items():
+        assert good in text
+        text = text.replace(good, bad)
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError) as refused:
+        load(path)
+    lines = text.splitlines()
+    wanted = ("schema_version", "market.underlying.volatility.value", "market.makers.coutn", "players.mm_1.kind")
+    assert [mistake.split(": ")[1] for mistake in refused.value.mistakes] == list(wanted)
+    for mistake in refused.value.mistakes:
+        file, line, column = mistake.split(": ")[0].rsplit(":", 2)
+        assert file == str(path)
+        assert lines[int(line) - 1][int(column) - 1 :].startswith(("schema_version", "-0.20", "coutn", "lerned"))
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("two_mm_one_tradr", "no such file; allowed is a YAML file, or one of avellaneda_stoikov"),
+        ("two_mm_one_tradr", "(did you mean 'two_mm_one_trader'?)"),
+        ("absent/two_mm_one_trader.yaml", "no such file"),
+        (".", "is a folder"),
+        ("latin.yaml", "is not UTF-8"),
+        ("empty.yaml", "the file is empty"),
+        ("list.yaml", "list.yaml:1:1: scenario: found a list of 2; allowed is a mapping"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(
+    what: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("latin.yaml").write_bytes("name: d\u00e9j\u00e0".encode("latin-1"))
+    Path("empty.yaml").write_text("", encoding="utf-8")
+    Path("list.yaml").write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(ScenarioError) as refused:
+        load(what)
+    assert len(refused.value.mistakes) == 1
+    assert words in refused.value.mistakes[0]
+
+
+def test_a_bad_scenario_answers_within_a_second_of_processor_time() -> None:
+    program = (
+        "import resource, sys\n"
+        "from arena.scenario import ScenarioError, load\n"
+        "try:\n    load('two_mm_one_trader', ['market.makers.count=0'])\n"
+        "except ScenarioError as error:\n    print(error)\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print(used.ru_utime + used.ru_stime, 'torch' in sys.modules, 'ray' in sys.modules)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
+    seconds = []
+    for _ in range(2):  # the first may have to write byte code
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+        sentence, figures = run.stdout.splitlines()
+        assert sentence.endswith("market.makers.count: found 0; allowed is 1 or more")
+        used, torch, ray = figures.split()
+        assert (torch, ray) == ("False", "False")
+        seconds.append(float(used))
+    assert min(seconds) < 1.0
+
+
+def test_the_json_schema_knows_every_key_and_accepts_no_other() -> None:
+    schema = json_schema()
+    json.dumps(schema)
+    assert set(schema["properties"]) == set(Scenario.model_fields)
+    assert schema["additionalProperties"] is False
+    described = [name for name, rule in schema["$defs"]["TrainingSettings"]["properties"].items() if rule.get("description")]
+    assert set(described) == set(schema["$defs"]["TrainingSettings"]["properties"])
+
+
+# Random files: whatever is put in place of any part of a good file, `loads` answers with a scenario or with sentences.
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.sampled_from([0, -1, 1e308, -1e308, 5e-324, 10**400, float("nan"), float("inf"), 2**63, ""]),
+    st.text(max_size=8),
+)
+values = st.recursive(
+    scalars, lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below, max_size=3), max_leaves=6
+)
+
+
+def places(node: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    below = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path] * bool(path) + [place for key, child in below for place in places(child, (*path, key))]
+
+
+TREES = {name: tree_of(FOLDER / f"{name}.yaml") for name in packaged()}
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_change_of_a_file_gives_a_scenario_or_sentences(data: st.DataObject) -> None:
+    tree = json.loads(json.dumps(TREES[data.draw(st.sampled_from(sorted(TREES)))]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *path, last = data.draw(st.sampled_from(places(tree)))
+        node = tree
+        for step in path:
+            node = node[step]
+        action = data.draw(st.sampled_from(["replace", "delete", "add"]))
+        if action == "replace":
+            node[last] = data.draw(values)
+        elif action == "delete":
+            del node[last]
+        elif isinstance(node, dict):
+            node[data.draw(st.text(max_size=5))] = data.draw(values)
+        else:
+            node.append(data.draw(values))
+    answer_is_a_scenario_or_sentences(json.dumps(tree))  # JSON is YAML; NaN and Infinity arrive as words
+
+
+@settings(max_examples=80)
+@given(text=st.text(max_size=80) | st.text(alphabet="{}[]:,-#&*!|>'\"%@`?~ \n\tab01.", max_size=60))
+def test_any_text_gives_sentences(text: str) -> None:
+    answer_is_a_scenario_or_sentences(text)
+
+
+@settings(max_examples=30)
+@given(key=st.sampled_from([".".join(map(str, place)) for place in places(TREES["two_mm_one_trader"])]), value=values)
+def test_any_override_gives_a_scenario_or_sentences(key: str, value: Any) -> None:
+    answer_is_a_scenario_or_sentences(TWO.read_text(encoding="utf-8"), f"{key}={json.dumps(value)}")
+
+
+def answer_is_a_scenario_or_sentences(text: str, *overrides: str) -> None:
+    try:
+        scenario = loads(text, overrides, source="f")
+    except ScenarioError as error:
+        assert error.mistakes
+        assert all(mistake.startswith(("f:", "--set ")) and mistake.strip() for mistake in error.mistakes)
+    else:
+        assert loads(dump(scenario)) == scenario
