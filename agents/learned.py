@@ -1,0 +1,102 @@
+"""Learned players: the seat that trains, and a frozen league member that sits like any other agent.
+
+A member is played from its arrays with numpy alone; torch is not needed to watch, judge or play it.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from arena import snapshot
+from arena.layout import STRICT
+from arena.markets.market import Market
+
+Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
+LIMIT = 10.0
+"""Standardised observations are clipped to ±LIMIT, in training and in play."""
+LEAST_ROWS = 8
+"""Batches are padded to this many rows: below it, matrix products take other paths and round differently."""
+
+
+class Learned(BaseModel):
+    """This seat learns; it is played by the policy that trains, or by the best member of a run when it is judged."""
+
+    model_config = STRICT
+    kind: Literal["learned"] = "learned"
+
+    def sit(self, market: Market, seat: str) -> Act:
+        """Raises ValueError: a learning seat has no fixed act."""
+        raise ValueError(f"players.{seat}: this seat learns; give a snapshot or a scripted agent to play it")
+
+
+def player(weights: Mapping[str, np.ndarray], explore: bool = False) -> Act:
+    """The act of a network: its mean action in [-1, 1] units, or with `explore` a sample made from the noise given.
+
+    act(observation [batch, D], noise [batch, K]) -> float32 [batch, K]; one row does not depend on the others.
+    """
+    indices = sorted({int(name.split(".")[1]) for name in weights if name.startswith("policy.")})
+    layers = [(weights[f"policy.{i}.weight"], weights[f"policy.{i}.bias"][:, None]) for i in indices]
+    centre, inverse_scale = weights["centre"][:, None], (1.0 / weights["scale"])[:, None]
+    baseline, reach = weights["baseline"][:, None], weights["reach"][:, None]
+    std, relu = np.exp(weights["log_std"])[:, None], bool(weights["relu"])
+
+    def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        rows = len(observation)
+        x = np.zeros((len(centre), max(rows, LEAST_ROWS)), np.float32)
+        np.subtract(observation.T, centre, out=x[:, :rows])
+        x *= inverse_scale
+        np.clip(x, -LIMIT, LIMIT, out=x)
+        for weight, bias in layers[:-1]:
+            x = weight @ x
+            x += bias
+            x = np.maximum(x, 0.0, out=x) if relu else np.tanh(x, out=x)
+        weight, bias = layers[-1]
+        u = (weight @ x + bias)[:, :rows]
+        if explore:
+            u = u + std * noise.T
+        return (baseline + reach * u).T
+
+    return act
+
+
+class Snapshot(BaseModel):
+    """A member of a run's league, by run folder and name."""
+
+    model_config = STRICT
+    kind: Literal["snapshot"] = "snapshot"
+    path: str = Field(description="run folder, or its league folder")
+    member: str = Field("", description="name of the member; empty: the newest of the seat's role")
+    explore: bool = Field(False, description="play with the exploration noise it trained with")
+
+    def sit(self, market: Market, seat: str) -> Act:
+        """Read the member's files; raises ValueError when they are missing, damaged, or of another role or shape."""
+        role = next(role for role in market.roles if seat in role.agents)
+        folder = Path(self.path) / "league" if (Path(self.path) / "league").is_dir() else Path(self.path)
+        found = snapshot.read(folder, self.member or newest(folder, role.name))
+        if found.role != role.name:
+            raise ValueError(
+                f"players.{seat}.member: {found.name} is a {found.role}; allowed is a member of role {role.name}"
+            )
+        shape = (len(found.weights["centre"]), len(found.weights["baseline"]))
+        if shape != (role.observation.size, role.action.size):
+            wanted = f"{role.observation.size} observation and {role.action.size} action columns"
+            raise ValueError(
+                f"players.{seat}: {found.name} sees {shape[0]} and moves {shape[1]} columns; this seat has {wanted}"
+            )
+        return player(found.weights, self.explore)
+
+
+def newest(folder: Path, role: str) -> str:
+    """Name of a role's newest member that is no exploiter; raises ValueError when the folder holds none."""
+    records = [
+        snapshot.read_record(folder, path.stem)
+        for path in sorted(folder.glob("*.json"))
+        if path.with_suffix(".npz").is_file()
+    ]
+    names = [(record.iteration, record.name) for record in records if record.role == role and not record.is_exploiter]
+    if not names:
+        raise ValueError(f"{folder}: no league member of role {role}; allowed is a run folder with trained members")
+    return max(names)[1]

@@ -1,0 +1,93 @@
+"""The actor-critic of one role as a plain torch module, and the frozen weights it is saved as.
+
+Two separate networks read the same standardised observation x = (o − centre) / scale [N, D]:
+
+    policy  m(x) [N, K]   u = m + σ·ε,  ε ~ N(0, 1),  σ = exp(log_std), one per column, independent of the state
+    value   v(x) [N]      a standardised return
+
+and the action in [-1, 1] units is an offset to a sane baseline, a = baseline + reach · u. A fresh policy has m ≈ 0:
+before any learning a seat plays its baseline. Centre, scale, baseline and reach are buffers, so a file of weights is
+complete: nothing but the arrays is needed to play it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+
+from agents.learned import LIMIT
+from arena.layout import Layout
+
+Weights = Mapping[str, np.ndarray]
+"""Name of a parameter or buffer -> its values; the currency of leagues, files and runners."""
+
+
+class Network(nn.Module):
+    """Policy and value network of one role; sizes: D observation columns, K action columns.
+
+    `observation` gives centre and scale; `baseline` and `reach` [K] place the action in [-1, 1] units.
+    """
+
+    centre: torch.Tensor
+    scale: torch.Tensor
+    baseline: torch.Tensor
+    reach: torch.Tensor
+    relu: torch.Tensor
+
+    def __init__(
+        self,
+        observation: Layout,
+        baseline: np.ndarray,
+        reach: np.ndarray,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        initial_std: float = 0.5,
+        seed: int = 0,
+    ):
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        relu = activation == "relu"
+        self.policy = _layers(observation.size, hidden, len(baseline), relu, 0.01, generator)
+        self.value = _layers(observation.size, hidden, 1, relu, 1.0, generator)
+        self.log_std = nn.Parameter(torch.full((len(baseline),), math.log(initial_std)))
+        frame = {"centre": observation.centre, "scale": observation.scale, "baseline": baseline, "reach": reach}
+        for name, values in frame.items():
+            self.register_buffer(name, torch.as_tensor(np.asarray(values), dtype=torch.float32))
+        self.register_buffer("relu", torch.tensor([relu]))
+
+    def standardise(self, observation: torch.Tensor) -> torch.Tensor:
+        """(o − centre) / scale, clipped to ±LIMIT; [N, D]."""
+        return ((observation - self.centre) / self.scale).clamp_(-LIMIT, LIMIT)
+
+    def mean(self, standardised: torch.Tensor) -> torch.Tensor:
+        """Mean of u, [N, K]."""
+        return self.policy(standardised)
+
+    def values(self, standardised: torch.Tensor) -> torch.Tensor:
+        """Standardised values, [N]."""
+        return self.value(standardised).squeeze(-1)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """A copy of every parameter and buffer."""
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self.state_dict().items()}
+
+    def load(self, weights: Weights) -> None:
+        """Take over saved weights; raises RuntimeError when names or shapes differ."""
+        self.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in weights.items()})
+
+
+def _layers(
+    inputs: int, hidden: Sequence[int], outputs: int, relu: bool, gain: float, generator: torch.Generator
+) -> nn.Sequential:
+    """Linear layers with orthogonal weights and zero biases; the last one scaled by `gain`."""
+    layers: list[nn.Module] = []
+    sizes = [inputs, *hidden, outputs]
+    for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        layer = nn.Linear(fan_in, fan_out)
+        nn.init.orthogonal_(layer.weight, gain if i == len(hidden) else math.sqrt(2.0), generator=generator)
+        nn.init.zeros_(layer.bias)
+        layers += [layer, nn.ReLU() if relu else nn.Tanh()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,179 @@
+"""One block of games played once: policies that learn explore and are recorded, frozen ones and scripted agents act.
+
+Everything is games-last in memory, as in the game itself: an observation is [D, cells, games of a cell], so one matrix
+product serves all games of a policy. What a block yields depends on its seeds, weights and line-up alone: not on the
+worker that plays it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from agents.learned import LIMIT, Act
+from agents.network import Weights
+from arena.game import Game
+from arena.training.frozen import Stack, activate_, linear_layers
+
+NEW, EXPLOITER = -1, -2
+"""In a line-up: this cell is played by the role's learning policy, or by its exploiter."""
+LEARNERS = {NEW: "", EXPLOITER: "_exploiter"}
+"""What a learner's name adds to its role's: the modules are `maker` and, if switched on, `maker_exploiter`."""
+TRADED = {"maker": "fill", "executor": "executor_fill"}
+"""State rows with the lots that each seat of a role traded in the last step."""
+
+
+class Track(NamedTuple):
+    """What one learner saw, did and earned; C columns are (seat, game) pairs."""
+
+    observations: np.ndarray  # float32 [T, D, C], standardised
+    actions: np.ndarray  # float32 [T, K, C], in units of the network, not clipped
+    rewards: np.ndarray  # float32 [T, C]
+    logp: np.ndarray  # float32 [T, C], log-probability of the actions without its constant
+
+
+class Lineup(NamedTuple):
+    """Who plays the learning seats of a role in each group of games; groups divide a block evenly.
+
+    `cells[seat, group]` is NEW, EXPLOITER, or an index into `members`.
+    """
+
+    cells: np.ndarray  # int [learning seats, groups]
+    members: tuple[str, ...] = ()
+
+
+class Played(NamedTuple):
+    """A finished block: tracks by learner, and by role every seat's total reward and traded lots."""
+
+    tracks: dict[str, Track]
+    returns: dict[str, np.ndarray]  # float64 [B, seats]
+    volume: dict[str, np.ndarray]  # float64 [B, seats], lots
+    clipped: float  # share of action components outside [-1, 1]
+
+
+class _Learner:
+    """One policy that explores, its cells, and its record of the block."""
+
+    def __init__(self, weights: Weights, cells: np.ndarray, steps: int, width: int):
+        self.cells = torch.from_numpy(cells)
+        self.layers = [(torch.tensor(w), torch.tensor(b)[:, None]) for w, b in linear_layers(weights)]
+        self.relu = bool(weights["relu"])
+        self.baseline, self.reach = (torch.tensor(weights[name])[:, None] for name in ("baseline", "reach"))
+        log_std = torch.tensor(weights["log_std"])
+        self.std, self.log_volume = log_std.exp()[:, None], log_std.sum()
+        columns = len(cells) * width
+        self.observations = torch.empty((steps, len(weights["centre"]), columns))
+        self.actions = torch.empty((steps, len(log_std), columns))
+        self.logp = torch.empty((steps, columns))
+        self.rewards = np.empty((steps, columns), np.float32)
+
+    def act(self, t: int, seen: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Record step t and return actions [K, own cells, width]; `seen` and `noise` are [D or K, all cells, width]."""
+        x = self.observations[t]
+        shape = (-1, len(self.cells), seen.shape[2])
+        torch.index_select(seen, 1, self.cells, out=x.view(shape))
+        for weight, bias in self.layers[:-1]:
+            x = activate_(torch.addmm(bias, weight, x), self.relu)
+        weight, bias = self.layers[-1]
+        z = noise.index_select(1, self.cells).flatten(1)
+        u = torch.addcmul(torch.addmm(bias, weight, x), self.std, z)
+        self.actions[t] = u
+        torch.sub((z * z).sum(0).mul_(-0.5), self.log_volume, out=self.logp[t])
+        return torch.addcmul(self.baseline, self.reach, u).view(shape)
+
+    def track(self) -> Track:
+        return Track(self.observations.numpy(), self.actions.numpy(), self.rewards, self.logp.numpy())
+
+
+class _Team:
+    """The learning seats of one role during one block."""
+
+    def __init__(
+        self, game: Game, role: str, seats: Sequence[int], learners: Mapping[str, Weights], lineup: Lineup,
+        members: Sequence[Weights],
+    ):  # fmt: skip
+        spec = game.roles[role]
+        self.seats = slice(None) if list(seats) == list(range(len(spec.agents))) else list(seats)
+        self.width = game.batch // lineup.cells.shape[1]
+        flat = lineup.cells.reshape(-1)
+        self.learners = {
+            role + ending: _Learner(learners[role + ending], np.flatnonzero(flat == code), game.steps, self.width)
+            for code, ending in LEARNERS.items()
+            if (flat == code).any()
+        }
+        old = flat[flat >= 0]
+        self.old = torch.from_numpy(np.flatnonzero(flat >= 0))
+        self.stack = Stack(members, old.tolist()) if len(old) else None
+        frame = next(iter(members)) if not self.learners else learners[next(iter(self.learners))]
+        self.centre = np.asarray(frame["centre"])[:, None, None]
+        self.inverse_scale = (1.0 / np.asarray(frame["scale"]))[:, None, None]
+        self.standardised = np.empty((spec.observation.size, len(seats), game.batch), np.float32)
+        self.seen = torch.from_numpy(self.standardised).view(spec.observation.size, flat.size, self.width)
+        self.moves = torch.empty((spec.action.size, flat.size, self.width))
+
+    def step(self, t: int, observation: np.ndarray, noise: np.ndarray, action: np.ndarray) -> None:
+        """Look, record, and write the actions of all cells into the game's own buffer; arrays are [B, seats, D | K]."""
+        np.subtract(observation.transpose(2, 1, 0)[:, self.seats], self.centre, out=self.standardised)
+        self.standardised *= self.inverse_scale
+        np.clip(self.standardised, -LIMIT, LIMIT, out=self.standardised)
+        if self.learners:
+            drawn = np.ascontiguousarray(noise.transpose(2, 1, 0)[:, self.seats], np.float32)
+            normals = torch.from_numpy(drawn).view(self.moves.shape)
+            for learner in self.learners.values():
+                self.moves.index_copy_(1, learner.cells, learner.act(t, self.seen, normals))
+        if self.stack is not None:
+            moves = self.stack.act(self.seen.index_select(1, self.old).permute(1, 0, 2))
+            self.moves.index_copy_(1, self.old, moves.permute(1, 0, 2))
+        out = action.transpose(2, 1, 0)
+        out[:, self.seats] = self.moves.view(len(out), -1, out.shape[2]).numpy()
+
+    def reward(self, t: int, reward: np.ndarray) -> None:
+        """Record the learners' rewards of step t; `reward` is [B, seats]."""
+        cells = np.ascontiguousarray(reward.T[self.seats]).reshape(-1, self.width)
+        for learner in self.learners.values():
+            learner.rewards[t] = cells[learner.cells.numpy()].ravel()
+
+
+def play_block(
+    game: Game,
+    seeds: np.ndarray,
+    seats: Mapping[str, Sequence[int]],
+    learners: Mapping[str, Weights],
+    lineups: Mapping[str, Lineup],
+    members: Mapping[str, Sequence[Weights]],
+    scripted: Mapping[str, Act],
+) -> Played:
+    """Play `seeds` [B] to the end; `seats` are the learning seats of each role, `scripted` acts the other agents.
+
+    `learners` are weights by learner; `lineups` and `members` (the weights that a line-up names) are by role.
+    """
+    game.reset(seeds)
+    teams = {
+        role: _Team(game, role, own, learners, lineups[role], members.get(role, ())) for role, own in seats.items()
+    }
+    others = [
+        (role, spec.agents.index(agent), scripted[agent])
+        for role, spec in game.roles.items()
+        for agent in spec.agents
+        if agent in scripted
+    ]
+    returns = {role: np.zeros((game.batch, len(spec.agents))) for role, spec in game.roles.items()}
+    volume = {role: np.zeros_like(total) for role, total in returns.items()}
+    with torch.inference_mode():
+        for t in range(game.steps):
+            noise = game.noise()
+            for role, team in teams.items():
+                team.step(t, game.observation[role], noise[role], game.action[role])
+            for role, seat, act in others:
+                game.action[role][:, seat] = act(game.observation[role][:, seat], noise[role][:, seat])
+            game.advance()
+            for role, team in teams.items():
+                team.reward(t, game.reward[role])
+            for role, total in returns.items():
+                total += game.reward[role]
+                traded = np.abs(game.view(TRADED[role]))
+                volume[role] += traded.sum(axis=tuple(range(2, traded.ndim)))
+    tracks = {name: learner.track() for team in teams.values() for name, learner in team.learners.items()}
+    components = sum(view.size for view in game.action.values()) * game.steps
+    return Played(tracks, returns, volume, float(game.view("clipped_action").sum()) / components)

@@ -1,0 +1,79 @@
+"""From played blocks to what a learner needs: returns, values, advantages and value targets of each trained role.
+
+Rewards live on a money scale that shrinks towards the end of a game. So the critic predicts *standardised* returns:
+with G_t = Σ_{s≥t} γ^{s−t} r_s, μ_t and s_t its mean and standard deviation over all columns of the batch at time t,
+
+    V_t(x) = μ_t + s_t v(x),   δ_t = r_t + γ V_{t+1} − V_t,   A_t = Σ_{k≥0} (γλ)^k δ_{t+k}
+    target of v: (A_t + V_t − μ_t) / s_t
+
+(Schulman et al. 2016, eq. 16), and advantages are normalised over the whole batch of a role. μ_t is a baseline common to all columns, so it moves no
+policy gradient; its error is of order 1/columns. Games end at T: V_T = 0.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from agents.network import Network
+from arena.training.block import Track
+from arena.training.surrogate import Batch
+
+LEAST_SPREAD = 1e-3
+"""s_t is at least this share of its largest value, so that a nearly certain stage is not blown up to noise."""
+
+
+def returns_to_go(rewards: np.ndarray, discount: float) -> np.ndarray:
+    """G_t = r_t + γ G_{t+1}, [T, C]."""
+    out = np.array(rewards, dtype=np.float64)
+    for t in range(len(out) - 2, -1, -1):
+        out[t] += discount * out[t + 1]
+    return out
+
+
+def advantages(rewards: np.ndarray, values: np.ndarray, discount: float, lam: float) -> np.ndarray:
+    """Generalised advantage estimates [T, C] of rewards and values [T, C]; the value after the last step is 0."""
+    out = np.array(rewards, dtype=np.float64)
+    out -= values
+    out[:-1] += discount * values[1:]
+    for t in range(len(out) - 2, -1, -1):
+        out[t] += discount * lam * out[t + 1]
+    return out
+
+
+def make_batch(tracks: Sequence[Track], network: Network, discount: float, lam: float) -> Batch:
+    """Join the tracks of one role, in the order given, and judge every decision with the network's critic.
+
+    Raises ValueError when there is nothing to learn from or a reward is not finite.
+    """
+    if not sum(track.rewards.size for track in tracks):
+        raise ValueError("training: an empty batch; no decision of this role was recorded")
+    rewards = np.concatenate([track.rewards for track in tracks], axis=1)
+    if not np.isfinite(rewards).all():
+        raise ValueError("training: a reward is not finite; the game's parameters are out of range")
+    observations = _rows([track.observations for track in tracks])
+    actions = _rows([track.actions for track in tracks])
+    logp = torch.from_numpy(np.concatenate([track.logp for track in tracks], axis=1).reshape(-1))
+    steps, columns = rewards.shape
+    with torch.no_grad():
+        predicted = torch.cat([network.values(part) for part in observations.split(8192)]).view(steps, columns).numpy()
+    target = returns_to_go(rewards, discount)
+    centre, spread = target.mean(axis=1, keepdims=True), target.std(axis=1, keepdims=True)
+    spread = np.maximum(spread, max(LEAST_SPREAD * spread.max(), 1e-12))
+    values = centre + spread * predicted
+    advantage = advantages(rewards, values, discount, lam)
+    left = (target - centre) / spread - predicted
+    explained = 1.0 - float(left.var() / max(((target - centre) / spread).var(), 1e-12))
+    targets = (advantage + values - centre) / spread
+    advantage = (advantage - advantage.mean()) / max(float(advantage.std()), 1e-12)
+    return Batch(observations, actions, logp, _tensor(advantage), _tensor(targets), explained)
+
+
+def _rows(parts: Sequence[np.ndarray]) -> torch.Tensor:
+    """[T, D, C] pieces -> one [T·C, D] tensor, time-major."""
+    joined = np.concatenate([part.transpose(0, 2, 1) for part in parts], axis=1)
+    return torch.from_numpy(joined.reshape(-1, joined.shape[-1]))
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32).reshape(-1))

@@ -1,0 +1,41 @@
+"""The sane baseline that a network's action starts from, and how far one unit of its output moves it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from agents.learned import Act
+from agents.makers import naive_profile
+from arena.game import Game
+from arena.markets.dealer import DealerMarket
+from arena.markets.market import Role
+
+
+def action_frame(market: DealerMarket) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Baseline and reach of each role's action in [-1, 1] units, each [K].
+
+    The baseline is what the naive profile does at the start of a game, averaged over seats and a few games. The reach
+    is that magnitude again: a network output of 1 moves a half-spread or a skew by about one naive half-spread
+    (1/fill_decay) and a rate by one naive rate; columns of another kind reach a quarter of their range.
+    """
+    game = Game(market, 8)
+    observation = game.reset(np.arange(8, dtype=np.uint64))
+    noise = game.noise()
+    acts = {agent: recipe.sit(market, agent) for agent, recipe in naive_profile(market).items()}
+    return {role.name: _frame(role, observation[role.name], noise[role.name], acts) for role in market.roles}
+
+
+def _frame(
+    role: Role, observation: np.ndarray, noise: np.ndarray, acts: Mapping[str, Act]
+) -> tuple[np.ndarray, np.ndarray]:
+    moves = [acts[agent](observation[:, seat], 0.0 * noise[:, seat]) for seat, agent in enumerate(role.agents)]
+    baseline = np.clip(np.mean(moves, axis=(0, 1)), -1.0, 1.0)
+    size = np.abs(role.action.from_unit(baseline))
+    groups = [name.split("[")[0] for name in role.action.names]
+    pitch = {group: float(np.mean([size[i] for i, one in enumerate(groups) if one == group])) for group in set(groups)}
+    pitch["skew"] = pitch.get("half_spread", 0.0)
+    width = np.asarray(role.action.high) - np.asarray(role.action.low)
+    reach = np.array(
+        [2.0 * pitch[group] / span if span > 0 else 0.0 for group, span in zip(groups, width, strict=True)]
+    )
+    return baseline, np.where(reach > 0, np.minimum(reach, 1.0), np.where(width > 0, 0.25, 0.0))

@@ -1,0 +1,174 @@
+"""What RLlib trains: the actor-critic of a role as an RLModule, and the PPO learner that updates one per role.
+
+The learner is RLlib's, with its modules, optimisers and checkpoints; only the loop over a batch is ours
+(`surrogate.update`), because a stock update cycles a small module's batch until the largest one is through (unequal
+numbers of passes) and pays milliseconds of bookkeeping per minibatch.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.core import ALL_MODULES
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_TRAINED_LIFETIME, NUM_MODULE_STEPS_TRAINED_LIFETIME
+
+from agents.network import Network, Weights
+from arena.markets.market import Role
+from arena.training.block import Played
+from arena.training.connector import make_batch
+from arena.training.responder import learning_rate
+from arena.training.surrogate import make_optimizer, update
+
+
+class Sample:
+    """One played block on its way to the driver and the learner; RLlib counts its environment steps by `len`."""
+
+    __slots__ = ("block", "fingerprint", "iteration", "played", "seconds", "steps")
+
+    def __init__(self, block: int, iteration: int, steps: int, played: Played, fingerprint: str, seconds: float):
+        self.block, self.iteration, self.steps = block, iteration, steps
+        self.played, self.fingerprint, self.seconds = played, fingerprint, seconds
+
+    def __len__(self) -> int:
+        return self.steps
+
+
+def fingerprint(weights: Mapping[str, Weights]) -> str:
+    """A hash of several networks' weights by name: equal exactly when every number is."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(weights):
+        for key in sorted(weights[name]):
+            digest.update(f"{name}/{key}".encode())
+            digest.update(np.ascontiguousarray(weights[name][key]).tobytes())
+    return digest.hexdigest()
+
+
+class PolicyModule(TorchRLModule, ValueFunctionAPI):
+    """`agents.network.Network` as an RLModule: raw observations in, a Gaussian over [-1, 1] actions out."""
+
+    def setup(self) -> None:
+        """Build the network that `model_config["network"]` describes."""
+        self.network = Network(**self.model_config["network"])
+
+    def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
+        network = self.network
+        mean = network.baseline + network.reach * network.mean(network.standardise(batch[Columns.OBS]))
+        log_std = (network.log_std.exp() * network.reach).clamp(min=1e-6).log()
+        return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, log_std.expand_as(mean)], dim=-1)}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> torch.Tensor:
+        """Standardised values of raw observations, [N]."""
+        return self.network.values(self.network.standardise(batch[Columns.OBS]))
+
+
+def module_spec(role: Role, frame: tuple[np.ndarray, np.ndarray], training: Any, seed: int) -> RLModuleSpec:
+    """The module of one role; `frame` is the baseline and reach of its action."""
+    return RLModuleSpec(
+        module_class=PolicyModule,
+        observation_space=observation_space(role),
+        action_space=gym.spaces.Box(-1.0, 1.0, (role.action.size,), np.float32),
+        model_config={
+            "network": {
+                "observation": role.observation,
+                "baseline": frame[0],
+                "reach": frame[1],
+                "hidden": tuple(training.hidden),
+                "activation": training.activation,
+                "initial_std": training.initial_std,
+                "seed": seed,
+            }
+        },
+    )
+
+
+def observation_space(role: Role) -> gym.spaces.Box:
+    """Finite float32 bounds of a role's observation."""
+    largest = np.float32(1e9)
+    low = np.clip(role.observation.low, -largest, largest).astype(np.float32)
+    return gym.spaces.Box(low, np.clip(role.observation.high, -largest, largest).astype(np.float32))
+
+
+class SelfPlayLearner(PPOTorchLearner):
+    """PPO on whole blocks: every role gets the same number of passes over its own decisions."""
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """One Adam per role; the step size is set anew in every update."""
+        network = self._network(module_id)
+        optimizer = make_optimizer(network, config.lr)
+        self.register_optimizer(
+            module_id=module_id, optimizer=optimizer, params=list(network.parameters()), lr_or_lr_schedule=config.lr
+        )
+
+    def weights(self) -> dict[str, dict[str, np.ndarray]]:
+        """The networks' weights by name."""
+        return {name: self._network(name).weights() for name in sorted(self.module.keys())}
+
+    def restart(self, name: str, seed: int) -> None:
+        """Give a network fresh weights and its optimiser a fresh memory."""
+        network = self._network(name)
+        network.load(Network(**{**self.module[name].unwrapped().model_config["network"], "seed": seed}).weights())
+        self.get_optimizer(name).state.clear()
+
+    def update(
+        self,
+        *,
+        episodes: list[Sample] | None = None,
+        training_data: TrainingData | None = None,
+        timesteps: Any = None,
+        **_: Any,
+    ) -> Any:
+        """Learn from the blocks of one iteration; returns RLlib's metrics.
+
+        Raises ValueError for an empty batch, RuntimeError for a block that was played with other weights than these.
+        """
+        if training_data is not None:
+            training_data.solve_refs()
+            episodes = training_data.episodes
+        samples = sorted(episodes or [], key=lambda sample: sample.block)
+        if not samples:
+            raise ValueError("training: an empty batch; no block was played")
+        now = fingerprint(self.weights())
+        strange = [sample.block for sample in samples if sample.fingerprint != now]
+        if strange:
+            raise RuntimeError(f"training: blocks {strange} were played with other weights than the learner's")
+        self.before_gradient_based_update(timesteps=timesteps or {})
+        names = sorted(self.module.keys())
+        with ThreadPoolExecutor(max_workers=len(names)) as threads:  # networks are independent: a core each
+            done = list(threads.map(partial(self._learn, samples), names))
+        for name, seen in zip(names, done, strict=True):
+            self.metrics.log_dict(seen, key=name, window=1)
+        counts = {
+            NUM_MODULE_STEPS_TRAINED_LIFETIME: sum(int(seen["rows"]) for seen in done),
+            NUM_ENV_STEPS_TRAINED_LIFETIME: sum(len(sample) for sample in samples),
+        }
+        for key, count in counts.items():
+            self.metrics.log_value((ALL_MODULES, key), count, reduce="lifetime_sum", with_throughput=True)
+        self.after_gradient_based_update(timesteps=timesteps or {})
+        return self.metrics.reduce()
+
+    def _learn(self, samples: list[Sample], name: str) -> dict[str, float]:
+        """One network's share of an update, alone on its thread; a pure function of samples, weights and seed."""
+        torch.set_num_threads(1)
+        settings, iteration = self.config.learner_config_dict["training"], samples[0].iteration
+        tracks = [sample.played.tracks[name] for sample in samples if name in sample.played.tracks]
+        network, optimizer = self._network(name), self.get_optimizer(name)
+        batch = make_batch(tracks, network, settings.discount, settings.gae_lambda)
+        step_size = learning_rate(settings, iteration, settings.iterations)
+        optimizer.param_groups[0]["lr"] = step_size
+        key = int.from_bytes(hashlib.blake2b(f"{settings.seed}|{iteration}|{name}".encode(), digest_size=8).digest())
+        seen = update(network, optimizer, batch, settings, torch.Generator().manual_seed(key))
+        return seen | {"lr": step_size}
+
+    def _network(self, name: str) -> Network:
+        return self.module[name].unwrapped().network

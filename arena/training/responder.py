@@ -1,0 +1,103 @@
+"""A best response by learning: one seat trains against fixed others, without Ray, in seconds.
+
+The same network, block player, batch and PPO update as self-play. Its gain is a lower bound of the best response's.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from agents.learned import Act
+from agents.network import Network, Weights
+from arena.game import Game
+from arena.markets.dealer import DealerMarket
+from arena.training.block import NEW, Lineup, play_block
+from arena.training.connector import make_batch
+from arena.training.frame import action_frame
+from arena.training.surrogate import UpdateSettings, make_optimizer, update
+
+
+class LearningSettings(UpdateSettings, Protocol):
+    """What a learner reads of the training settings."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def schedule(self) -> str: ...
+    @property
+    def discount(self) -> float: ...
+    @property
+    def gae_lambda(self) -> float: ...
+    @property
+    def hidden(self) -> tuple[int, ...]: ...
+    @property
+    def activation(self) -> str: ...
+    @property
+    def initial_std(self) -> float: ...
+
+
+def learning_rate(settings: LearningSettings, iteration: int, iterations: int) -> float:
+    """The step size of iteration 0, 1, … of a run: constant, or falling linearly to 0 after the last."""
+    left = 1.0 if settings.schedule == "constant" else max(0.0, 1.0 - iteration / iterations)
+    return settings.learning_rate * left
+
+
+def train_responder(
+    market: DealerMarket,
+    seat: str,
+    opponents: Mapping[str, Act],
+    settings: LearningSettings,
+    *,
+    iterations: int,
+    games: int,
+    seed: int,
+    initial: Weights | None = None,
+    watch: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Learn to play `seat` against `opponents` (an act for every other agent) and return the weights.
+
+    `initial` warm-starts policy and critic, with exploration set back to `initial_std` / 2 where it is smaller.
+    `watch(iteration, statistics)` is called after every iteration. Raises ValueError for an unknown or missing seat.
+    """
+    role = next((role for role in market.roles if seat in role.agents), None)
+    if role is None:
+        raise ValueError(
+            f"responder: no seat '{seat}'; there are {', '.join(a for r in market.roles for a in r.agents)}"
+        )
+    missing = [agent for one in market.roles for agent in one.agents if agent not in opponents and agent != seat]
+    if missing:
+        raise ValueError(f"responder: nobody plays {', '.join(missing)}; every other seat needs an act")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        network = Network(
+            role.observation,
+            *action_frame(market)[role.name],
+            settings.hidden,
+            settings.activation,
+            settings.initial_std,
+            seed,
+        )
+        if initial is not None:
+            network.load(initial)
+            with torch.no_grad():
+                network.log_std.clamp_(min=float(np.log(0.5 * settings.initial_std)))
+        optimizer = make_optimizer(network, settings.learning_rate)
+        game = Game(market, games)
+        seats = {role.name: [role.agents.index(seat)]}
+        lineup = {role.name: Lineup(np.full((1, 1), NEW))}
+        others = {agent: act for agent, act in opponents.items() if agent != seat}
+        generator = torch.Generator().manual_seed(seed)
+        for iteration in range(iterations):
+            seeds = np.random.SeedSequence([seed, iteration]).generate_state(games, np.uint64)
+            played = play_block(game, seeds, seats, {role.name: network.weights()}, lineup, {}, others)
+            batch = make_batch([played.tracks[role.name]], network, settings.discount, settings.gae_lambda)
+            optimizer.param_groups[0]["lr"] = learning_rate(settings, iteration, iterations)
+            seen = update(network, optimizer, batch, settings, generator)
+            if watch is not None:
+                watch(iteration, seen | {"return": float(played.returns[role.name][:, seats[role.name][0]].mean())})
+        return network.weights()
+    finally:
+        torch.set_num_threads(threads)
