@@ -174,7 +174,7 @@ def intervals(rows: Sequence[tuple[str, float, float, float]], *, title: str, x_
         return _empty(title)
     names = max(len(name) for name, *_ in rows) * FONT * _ADVANCE + 16.0
     above = names > 0.45 * WIDTH  # long names stand over their bars instead of beside them
-    row, left = (40.0, 16.0) if above else (24.0, names)
+    row, left = (40.0, 20.0) if above else (24.0, names)
     bottom = 40.0 + row * len(rows)
     frame = _Frame((left, 36.0, WIDTH - 16.0, bottom), span, (0.0, 1.0))
     for value, words in _tick_labels(span, 4):
@@ -183,7 +183,7 @@ def intervals(rows: Sequence[tuple[str, float, float, float]], *, title: str, x_
     for i, (name, value, low, high) in enumerate(rows):
         y = frame.top + row * (i + (0.72 if above else 0.5))
         if above:
-            frame.text(left, y - 11.0, name, "start", INK, FONT, _HALO)
+            frame.text(2.0, y - 11.0, name, "start", INK, FONT, _HALO)
         else:
             frame.text(left - 10.0, y + 4.0, name, "end", INK)
         if math.isfinite(low) and math.isfinite(high):

@@ -8,7 +8,7 @@ import numpy as np
 from arena import charts, metrics, played
 from arena.charts import Series, number
 from arena.metrics import Estimate
-from arena.page import Figure, Run, Section, Table, between, column, signed, spell
+from arena.page import Figure, Run, Section, Table, between, chance, column, signed, spell
 
 
 def headline(runs: Sequence[Run]) -> dict[str, Any]:
@@ -17,13 +17,13 @@ def headline(runs: Sequence[Run]) -> dict[str, Any]:
     upper = [100.0 * float(column(run.gaps[-1:], "relative_high")[0]) for run in runs if run.gaps]
     upper = [value for value in upper if np.isfinite(value)]
     if not upper:
-        return {"sentence": f"{len(runs)} runs of {names}; none has a measured Nash gap.", "notes": [], "tiles": []}
+        return {"sentence": f"{len(runs)} runs of {names}; none has a measured Nash gap.", "notes": [], "tiles": [], "winner": ""}
     sentence = (
         f"{len(runs)} runs of {names}: the Nash gap ends at most at {number(float(np.median(upper)), 2)} % of the naive "
         f"profile's in the median run and {number(max(upper), 2)} % in the worst."
     )
     note = f"Upper ends of each run's own {runs[0].percent} interval; {len(upper)} of {len(runs)} runs were judged."
-    return {"sentence": sentence, "notes": [note], "tiles": [], "relative_high": upper}
+    return {"sentence": sentence, "notes": [note], "tiles": [], "winner": "", "relative_high": upper}
 
 
 def every_run(runs: Sequence[Run]) -> Section:
@@ -81,7 +81,7 @@ def paired(runs: Sequence[Run]) -> Section:
             name = f"{test['seat']}: {test['player']} − {test['other']}"
             differences.setdefault(name, []).append(test["mean"])
             interval = spell(Estimate(*(test[k] for k in Estimate._fields)))
-            rows.append([name, run.folder.name, interval, number(test["p"], 2)])
+            rows.append([name, run.folder.name, interval, chance(test["p"])])
             section.data.append({"run": run.folder.name, **test})
     if not rows:
         section.missing = "No line-up but the final one was played, so there is nothing to pair."

@@ -5,6 +5,7 @@ file is missing or short: it carries a sentence in its place.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ def headline(run: Run) -> dict[str, Any]:
     """How far from equilibrium in one sentence, who wins, and the handful of numbers worth a large font."""
     tiles: list[dict[str, str]] = []
     notes: list[str] = []
-    out: dict[str, Any] = {"tiles": tiles, "notes": notes}
+    out: dict[str, Any] = {"tiles": tiles, "notes": notes, "winner": ""}
     out["sentence"] = "How far this run is from equilibrium has not been measured yet."
     if run.gaps:
         out |= _distance(run, tiles, notes)
@@ -28,11 +29,8 @@ def headline(run: Run) -> dict[str, Any]:
         noise = metrics.estimate(w[accounts.index("noise traders")].sum(axis=0), run.confidence)
         ranked = sorted({**money_of, "noise traders": noise}.items(), key=lambda item: -item[1].mean)
         (first, most), (last, least) = ranked[0], ranked[-1]
-        notes.append(
-            f"{first} wins most, {money(most.mean)} per game in P&L; {last} fare worst with {money(least.mean)}."
-            if last == "noise traders"
-            else f"{first} wins most, {money(most.mean)} per game in P&L; {last} fares worst with {money(least.mean)}."
-        )
+        words = "Noise traders fare" if last == "noise traders" else f"{last} fares"
+        out["winner"] = f"{first} wins most: {money(most.mean)} per game in P&L. {words} worst: {money(least.mean)}."
         for seat, e in money_of.items():
             tiles.append({"name": f"P&L of {seat} per game", "value": money(e.mean), "note": between(e.low, e.high)})
         out["pnl"] = {seat: e._asdict() for seat, e in ranked}
@@ -58,7 +56,7 @@ def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[s
         notes.append("Best responses were computed exactly, one seat deviating at a time.")
     else:
         notes.append("Best responses were searched for, one seat deviating at a time; a better responder might find more.")
-    tiles.append({"name": "Nash gap (NashConv) per game", "value": money(value), "note": between(low, high)})
+    tiles.append({"name": "Nash gap per game", "value": money(value), "note": between(low, high)})
     if math.isfinite(relative):
         note = f"at most {number(100 * upper, 2)} %" if math.isfinite(upper) else ""
         tiles.append({"name": "of the naive profile's gap", "value": f"{number(100 * relative, 2)} %", "note": note})
@@ -150,11 +148,7 @@ def payoff(run: Run) -> Section:
     if not run.payoff:
         out.missing = "No tournament was played in this run."
         return out
-    try:
-        out.tables = list(_payoff_tables(run))
-    except (KeyError, ValueError, IndexError, TypeError) as trouble:
-        out.missing = f"payoff.json could not be shown: {type(trouble).__name__}: {trouble}."
-        return out
+    out.tables = list(_payoff_tables(run.payoff))
     out.lead = (
         "Mean reward of the row player per game when it meets the column players, ± one standard error, all cells on the "
         "same seeds. Blue is above zero and orange below; the sign is always printed."
@@ -233,16 +227,52 @@ def alarms(run: Run) -> list[str]:
 
 
 def reproduce(run: Run) -> dict[str, Any]:
+    """Command, versions, seed and scenario of a run, as far as they were recorded."""
     told = run.provenance
     argv = told.get("argv")
-    command = " ".join(argv) if isinstance(argv, list) else str(argv or "")
-    versions = told.get("versions")
-    facts = [(words, told[key]) for key, words in (
-        ("seed", "seed"), ("scenario_hash", "scenario hash"), ("git", "git commit"), ("started", "started"), ("run_version", "run folder version"),
-    ) if told.get(key) is not None]
-    if isinstance(versions, dict):
-        facts.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
-    return {"command": command, "facts": [(name, str(value)) for name, value in facts], "scenario": run.scenario_text}
+    facts = {"seed": told.get("seed"), "scenario hash": told.get("scenario_hash"), "started": told.get("started")}
+    git = told.get("git")
+    if isinstance(git, dict):
+        changed = ", with uncommitted changes" if git.get("changed") else ""
+        facts["source"] = f"commit {git.get('commit', '–')}{changed}"
+    for name in ("versions", "machine"):
+        if isinstance(told.get(name), dict):
+            facts[name] = ", ".join(f"{key} {value}" for key, value in told[name].items())
+    return {
+        "command": " ".join(map(str, argv)) if isinstance(argv, list) else str(argv or ""),
+        "facts": [(name, str(value)) for name, value in facts.items() if value is not None],
+        "scenario": run.scenario_text,
+    }
+
+
+def _payoff_tables(payoff: dict[str, Any]) -> Iterable[Table]:
+    """One table per role: rows are its members, columns the other members met, averaged over the remaining seats."""
+    axes = list(payoff["roles"])
+    means, errors = _by_role(payoff["mean"], axes), _by_role(payoff["se"], axes)
+    for role in dict.fromkeys(axes):
+        own = axes.index(role)
+        met = next((i for i, name in enumerate(axes) if i != own and name == role), 0 if own else len(axes) - 1)
+        rest = tuple(i for i in range(len(axes)) if i not in (own, met))
+        mean, se = means[role].mean(axis=rest), errors[role].mean(axis=rest)
+        if own > met:
+            mean, se = mean.T, se.T
+        names, columns = payoff["members"][role], payoff["members"][axes[met]]
+        largest = float(np.nanmax(np.abs(mean)))
+        rows: list[list[Cell]] = [
+            [name, *((f"{number(m)} ± {number(e, 2)}", charts.shade(m, largest)) for m, e in zip(*cells, strict=True))]
+            for name, *cells in zip(names, mean, se, strict=True)
+        ]
+        over = f", averaged over the {' and '.join(axes[i] for i in rest)} seat" if rest else ""
+        head = [f"{role} ↓ meets {axes[met]} →", *(str(name) for name in columns)]
+        yield Table(f"Reward of each {role} in the row, $ per game{over}.", head, rows)
+
+
+def _by_role(value: Any, axes: list[str]) -> dict[str, np.ndarray]:
+    """Tensors [members of each seat] by role, from a dict of them or from one [seats, members of each seat]."""
+    if isinstance(value, dict):
+        return {role: np.asarray(tensor, dtype=float) for role, tensor in value.items()}
+    tensor = np.asarray(value, dtype=float)
+    return {role: tensor[axes.index(role)] for role in dict.fromkeys(axes)}
 
 
 def is_exact(line: dict[str, Any]) -> bool:

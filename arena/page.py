@@ -66,7 +66,9 @@ class Run:
     @property
     def confidence(self) -> float:
         """Confidence of every interval on the page."""
-        return float(self.scenario.get("evaluation", {}).get("confidence", 0.99))
+        settings = self.scenario.get("evaluation")
+        value = settings.get("confidence") if isinstance(settings, dict) else None
+        return value if isinstance(value, float) and 0.5 < value < 1.0 else 0.99
 
     @property
     def percent(self) -> str:
@@ -88,14 +90,15 @@ def read(folder: str | Path) -> Run:
         raise NotADirectoryError(f"{folder}: found a file; allowed is a run folder, runs/<scenario>/<time>-<seed>")
     lines = RunFolder(run.folder).lines
     run.iterations = lines(METRICS)
-    run.gaps = [line for line in lines("nash_gap.jsonl") if "nashconv" in line]
+    run.gaps = [line for line in lines("nash_gap.jsonl") if "nashconv" in line and _seats_are_dicts(line)]
     run.provenance = _json(run, PROVENANCE) or {}
     run.payoff, run.ratings, run.curves, run.theory = (
         _json(run, f"{name}.json") for name in ("payoff", "ratings", "curves", "theory")
     )
     try:
         run.scenario_text = (run.folder / SCENARIO).read_text(encoding="utf-8")
-        run.scenario = YAML(typ="safe", pure=True).load(run.scenario_text) or {}
+        found = YAML(typ="safe", pure=True).load(run.scenario_text)
+        run.scenario = found if isinstance(found, dict) else {}
     except FileNotFoundError:
         run.troubles.append(f"{SCENARIO} is missing.")
     except (OSError, UnicodeDecodeError, YAMLError) as trouble:
@@ -105,6 +108,11 @@ def read(folder: str | Path) -> Run:
     except ValueError as trouble:
         run.troubles.append(f"{trouble}.")
     return run
+
+
+def _seats_are_dicts(line: dict[str, Any]) -> bool:
+    seats = line.get("seats", [])
+    return isinstance(seats, list) and all(isinstance(seat, dict) and "seat" in seat for seat in seats)
 
 
 def _json(run: Run, name: str) -> dict[str, Any] | None:
@@ -129,7 +137,7 @@ def spell(e: Estimate) -> str:
     if not (math.isfinite(width) and width > 0.0):
         return number(e.mean)
     size = math.floor(math.log10(width))
-    places = max(0, -size + (width < 2.0 * 10.0**size))  # one digit of the half-width, two if it starts with 1
+    places = max(0, -size + (width < 4.0 * 10.0**size))  # two digits of the half-width if it starts with 1, 2 or 3
     if places > 8:
         return f"{number(e.mean)} ({between(e.low, e.high)})"
     mean, low, high = (f"{v + 0.0:,.{places}f}".replace("-", "−") for v in (e.mean, e.low, e.high))
@@ -139,6 +147,11 @@ def spell(e: Estimate) -> str:
 def between(low: float | None, high: float | None) -> str:
     """An interval in words."""
     return f"{number(np.nan if low is None else low)} to {number(np.nan if high is None else high)}"
+
+
+def chance(p: float) -> str:
+    """A p-value."""
+    return "–" if not math.isfinite(p) else "< 0.0001" if p < 1e-4 else number(p, 2)
 
 
 def money(value: float) -> str:

@@ -13,7 +13,7 @@ from arena import charts, metrics
 from arena.charts import Series, number
 from arena.markets.fills import FlowRule
 from arena.metrics import Estimate
-from arena.page import Cell, Figure, Run, Section, Table, between, coloured, panels, percent, spell
+from arena.page import Cell, Figure, Run, Section, Table, between, chance, coloured, panels, percent, spell
 from arena.record import Record
 
 
@@ -50,7 +50,7 @@ def paths(run: Run) -> Section:
         svg = charts.lines(
             record.times, [Series("median", q[3])], title=title, x_label=f"time ({record.unit}s)", y_label=unit, zero=True, fan=fan,
         )
-        out.figures.append(Figure(svg, f"At the end: median {number(q[3, -1])} {unit}, 1 % to 99 % {between(q[0, -1], q[6, -1])}."))
+        out.figures.append(Figure(svg, f"At the end: median {number(q[3, -1])} {unit}; 98 % of games within {between(q[0, -1], q[6, -1])}."))
     return out
 
 
@@ -148,7 +148,7 @@ def versus(run: Run) -> Section:
     rows = [(name, e.mean, e.low, e.high) for name, e in zip(names, tests, strict=True)]
     svg = charts.intervals(rows, title="Objective gained over the baseline", x_label="$ per game", zero=True)
     out.figures.append(Figure(svg, f"Right of zero the final player is better; bars are {run.percent} intervals."))
-    cells = [[name, spell(e), number(test["p"], 2)] for name, e, test in zip(names, tests, out.data, strict=True)]
+    cells = [[name, spell(e), chance(test["p"])] for name, e, test in zip(names, tests, out.data, strict=True)]
     words = "The others stay as they are and the seeds are the same, so the luck of the draw cancels."
     out.tables.append(Table(words, ["seat", f"difference, $ per game ({run.percent})", "p"], cells))
     out.lead = "Objective (P&L less penalties) of the final player less that of a baseline put in its seat."

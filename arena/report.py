@@ -5,11 +5,14 @@ opens offline.  Missing or damaged parts of the folder give a sentence in their 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from arena.page import Run, Section
 
 
 def write(folder: str | Path) -> Path:
@@ -22,7 +25,7 @@ def write(folder: str | Path) -> Path:
         played.attribution, played.transfers, played.versus, played.spreads, played.markouts, played.execution,
         judged.training,
     )  # fmt: skip
-    made = {make.__name__: make(run) for make in makers}
+    made = {make.__name__: _shown(make, run) for make in makers}
     sections = {name: section for name, section in made.items() if section is not None}
     return _write(
         run.folder,
@@ -34,6 +37,18 @@ def write(folder: str | Path) -> Path:
         reproduce=judged.reproduce(run),
         footer=f"Intervals are {run.percent} and over games unless a figure says otherwise.",
     )
+
+
+def _shown(make: "Callable[[Run], Section | None]", run: "Run") -> "Section | None":
+    """A section, or a sentence in its place if the file that it shows has another form than expected."""
+    from arena.page import Section
+
+    try:
+        return make(run)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as trouble:
+        sentence = f"What the run left for “{make.__name__}” has an unexpected form ({type(trouble).__name__}: {trouble})."
+        run.troubles.append(sentence)
+        return Section(make.__name__.capitalize(), missing=sentence)
 
 
 def write_aggregate(folders: Sequence[str | Path], out: str | Path) -> Path:
