@@ -116,7 +116,7 @@ def recount(trace):
     way = old["direction"]
     traders = len(market.executors)
     by_executors = np.zeros_like(fill)
-    leak, taker_fees, taker_cash, impact = (np.zeros((steps, games)) for _ in range(4))
+    leak, taker_fees, impact = (np.zeros((steps, games)) for _ in range(3))
     rates = np.zeros((steps, games, traders))
     for j, e in enumerate(market.executors):
         u = np.nan_to_num(np.clip(trace.action["executor"][:, :, j, 0], -1, 1), nan=0.0)
@@ -185,7 +185,7 @@ def recount(trace):
     same(change["leak_cash"], leak)
     same(change["impact_cash"], impact)
 
-    # every trade has two sides                                                                                I1, I2, I4
+    # every trade has two sides                                                                               I1, I2, I4
     contracts = new["maker_inventory"].sum(2) + new["noise_inventory"]
     for j, e in enumerate(market.executors):
         contracts[:, :, market.product_names.index(e.product)] += new["executor_inventory"][..., j]
@@ -311,7 +311,8 @@ def markets(draw):
             st.builds(lambda k: {"kind": "exponential", "fill_decay": k}, st.floats(0.1, 60)),
             st.builds(lambda k, r: {"kind": "soft_best", "fill_decay": k, "sharpness": k * r}, st.floats(0.1, 60),
                       st.floats(1, 50)),
-            st.builds(lambda k, w: {"kind": "logit", "fill_decay": k, "outside": w}, st.floats(0.1, 60), st.floats(0, 3)),
+            st.builds(lambda k, w: {"kind": "logit", "fill_decay": k, "outside": w}, st.floats(0.1, 60),
+                      st.floats(0, 3)),
             st.builds(lambda c: {"kind": "logistic", "sharpness": c}, st.floats(0.1, 500)),
             st.builds(lambda k: {"kind": "relative", "fill_decay": k}, st.floats(0.1, 20)),
         )
@@ -439,7 +440,7 @@ def test_an_error_in_a_later_block_of_games_is_named_too(tools):
     game = Game(tools.build(), 1000)
     game.reset(seeds_of(1, 1000))
     game.view("noise_cash")[777] += 1.0
-    with pytest.raises(LedgerError, match="game 777, step 1: cash .* adds up to 1; it must be 0"):
+    with pytest.raises(LedgerError, match=r"game 777, step 1: cash .* adds up to 1; it must be 0"):
         game.advance()
 
 
