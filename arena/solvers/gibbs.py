@@ -137,6 +137,23 @@ def gain_kernel(
     )
 
 
+@njit(cache=True, error_model="numpy")
+def intensity_kernel(
+    d: float, side: int, rate: float, decay: float, low: float, high: float, table: Array, origin: float, pitch: float
+) -> float:
+    """dH/dd of `gain_kernel`: the (effective) fill intensity of the maximiser, by the envelope theorem."""
+    if table.shape[1] == 0:
+        return rate * math.exp(-decay * min(max(1.0 / decay - d, low), high))
+    position = (d - origin) / pitch
+    if not 0.0 <= position <= table.shape[1] - 1:
+        return math.nan
+    j = min(int(position), table.shape[1] - 2)
+    t = position - j
+    rise = (table[side, j + 1, 0] - table[side, j, 0]) / pitch
+    ends = (1.0 - t) * (1.0 - 3.0 * t) * table[side, j, 1] + t * (3.0 * t - 2.0) * table[side, j + 1, 1]
+    return 6.0 * t * (1.0 - t) * rise + ends
+
+
 def density(eps: ArrayLike, d: float, rate: float, decay: float, low: float, high: float, temperature: float) -> Array:
     """f(eps | d), zero outside [low, high]."""
     log_z = float(moments(d, rate, decay, low, high, temperature, "lebesgue").gain) / temperature
