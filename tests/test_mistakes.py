@@ -39,7 +39,9 @@ class Drawing(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Drawing":
         if self.shade == 3.0:
-            raise ValueError("shade: found 3; allowed is another\nmore[0].side: found it; allowed is wider\nplain sentence")
+            raise ValueError(
+                "shade: found 3; allowed is another\nmore[0].side: found it; allowed is wider\nplain sentence"
+            )
         return self
 
 

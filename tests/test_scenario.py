@@ -69,7 +69,12 @@ def test_seats_that_are_left_out_learn() -> None:
 def test_the_hash_sees_numbers_and_not_words() -> None:
     scenario = load("two_mm_one_trader")
     assert load("two_mm_one_trader", ["name=other", "description=other"]).hash == scenario.hash
-    changes = ["market.fees.maker=0.01", "training.seed=1", "players.mm_0={kind: constant_spread}", "evaluation.games=64"]
+    changes = [
+        "market.fees.maker=0.01",
+        "training.seed=1",
+        "players.mm_0={kind: constant_spread}",
+        "evaluation.games=64",
+    ]
     hashes = {load("two_mm_one_trader", [change]).hash for change in changes}
     assert len(hashes | {scenario.hash}) == 1 + len(changes)
 
@@ -169,9 +174,7 @@ def test_all_mistakes_come_at_once_with_line_and_column(tmp_path: Path) -> None:
         ("list.yaml", "list.yaml:1:1: scenario: found a list of 2; allowed is a mapping"),
     ],
 )
-def test_a_file_that_is_none_is_refused(
-    what: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_none_is_refused(what: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("latin.yaml").write_bytes("name: d\u00e9j\u00e0".encode("latin-1"))
     Path("empty.yaml").write_text("", encoding="utf-8")
@@ -194,7 +197,9 @@ def test_a_bad_scenario_answers_within_a_second_of_processor_time() -> None:
     environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
     seconds = []
     for _ in range(2):  # the first may have to write byte code
-        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+        )
         sentence, figures = run.stdout.splitlines()
         assert sentence.endswith("market.makers.count: found 0; allowed is 1 or more")
         used, torch, ray = figures.split()
@@ -208,7 +213,9 @@ def test_the_json_schema_knows_every_key_and_accepts_no_other() -> None:
     json.dumps(schema)
     assert set(schema["properties"]) == set(Scenario.model_fields)
     assert schema["additionalProperties"] is False
-    described = [name for name, rule in schema["$defs"]["TrainingSettings"]["properties"].items() if rule.get("description")]
+    described = [
+        name for name, rule in schema["$defs"]["TrainingSettings"]["properties"].items() if rule.get("description")
+    ]
     assert set(described) == set(schema["$defs"]["TrainingSettings"]["properties"])
 
 
@@ -223,7 +230,9 @@ scalars = st.one_of(
     st.text(max_size=8),
 )
 values = st.recursive(
-    scalars, lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below, max_size=3), max_leaves=6
+    scalars,
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below, max_size=3),
+    max_leaves=6,
 )
 
 

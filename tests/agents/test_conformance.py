@@ -1,0 +1,62 @@
+"""What every scripted agent owes, in every shipped scenario."""
+
+import pickle
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from agents.executors import Executor
+from agents.makers import Maker
+from arena.game import Game
+from arena.rollout import play, seeds_of
+from arena.scenario import load, packaged
+
+
+def recipes(union: Any) -> list[Any]:
+    """Each class of a union with its defaults; what would be tuned gets a number, for speed."""
+    classes = get_args(get_args(union)[0])
+    return [one(risk_aversion=0.5) if "risk_aversion" in one.model_fields else one() for one in classes]
+
+
+CASES = [
+    (name, agent, recipe)
+    for name in packaged()
+    for role in load(name).market.roles
+    for agent in role.agents[:1]
+    for recipe in recipes(Maker if role.name == "maker" else Executor)
+]
+
+
+@pytest.mark.parametrize(("name", "agent", "recipe"), CASES, ids=lambda x: getattr(x, "kind", x))
+def test_acts_are_plain_functions_of_one_game(name: str, agent: str, recipe: Any) -> None:
+    market = load(name).market
+    role = next(role for role in market.roles if agent in role.agents)
+    rng = np.random.default_rng(1)
+    centre, scale = role.observation.centre, role.observation.scale
+    seen = (centre + scale * rng.normal(size=(9, role.observation.size))).astype(np.float32)
+    noise = rng.normal(size=(9, role.action.size))
+    act = pickle.loads(pickle.dumps(recipe)).sit(market, agent)
+    before = seen.copy()
+    action = np.array(act(seen, noise))
+    assert action.shape == (9, role.action.size)
+    assert np.all(np.abs(action) <= 1.0)  # and so finite
+    np.testing.assert_array_equal(seen, before)
+    np.testing.assert_array_equal(act(seen, noise), action)
+    for row in range(9):  # neighbours and the size of the batch do not matter, nor does the memory layout
+        np.testing.assert_array_equal(act(seen[row : row + 1], noise[row : row + 1])[0], action[row])
+    np.testing.assert_array_equal(act(np.asfortranarray(seen), noise), action)
+
+
+@pytest.mark.parametrize("name", packaged())
+def test_somebody_trades(name: str) -> None:
+    market = load(name).market
+    players = {
+        agent: recipes(Maker if role.name == "maker" else Executor)[0].sit(market, agent)
+        for role in market.roles
+        for agent in role.agents
+    }
+    result = play(Game(market, 16), players, seeds_of(2, 16), trace=True)
+    assert result.path("fill").sum() > 16
+    if market.executors:
+        assert np.all(np.abs(result.last("remaining")) < np.abs(result.path("remaining")[0]))
