@@ -27,7 +27,7 @@ from scipy.integrate import solve_ivp
 
 from arena.solvers.coefficients import Coefficient
 from arena.solvers.equilibrium import conditions_along, output_times, trajectory
-from arena.solvers.feedback import check_game, check_rates, commit, game_radius, order, outcome, without_bounds
+from arena.solvers.feedback import check_game, check_nodes, check_rates, commit, game_radius, order, outcome, without_bounds
 from arena.solvers.makers_traders import MakersTraders
 from arena.solvers.solution import Condition, Player, Solution
 from arena.solvers.tube import as_path, box, by_inventories, solve_fields, to_coordinates, to_inventories
@@ -75,6 +75,7 @@ def approximation_game(
         raise ValueError(f"epsilon: found {epsilon}; it must be at least 0.")
     times = output_times(t, game.horizon)
     lead = check_game(game)
+    check_nodes(nodes)
     width = game_radius(game) if radius is None else float(radius)
     counts: tuple[int, ...] = (nodes, nodes, 3 if game.homogeneous else nodes)
     radii = np.full(3, width)

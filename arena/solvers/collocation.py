@@ -103,8 +103,8 @@ def solve_trajectory(
         t, z = _split(t, z, k, split)
         try:
             z, k, more = _newton(system, t, z, 1.0)
-        except NoEquilibrium as error:
-            raise NoEquilibrium(f"no equilibrium found: on a mesh of {t.size - 1} cells, {error}") from None
+        except NoEquilibrium as stall:
+            raise NoEquilibrium(f"no equilibrium found: on a mesh of {t.size - 1} cells, {stall}") from None
         steps += more
         refinements += 1
     p = system.start.size

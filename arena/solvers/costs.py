@@ -90,6 +90,10 @@ def stage_rates(cost: TradingCost, t: Array, worth: Array, low: Array, high: Arr
     eye = np.eye(count)
     if count == 0:
         return worth, np.zeros((worth.shape[0], 0, 0))
+    if isinstance(cost, QuadraticCost) and (count == 1 or cost.cross_impact == 0.0):
+        alone = worth / (2.0 * cost.temporary_impact(t)[:, None])
+        free = (alone > low) & (alone < high)
+        return np.clip(alone, low, high), free[:, :, None] * eye / (2.0 * cost.temporary_impact(t)[:, None, None])
     rate = np.clip(np.zeros_like(worth), low, high)
     best, best_size = rate, np.full(worth.shape[0], np.inf)
     for _ in range(100):

@@ -64,17 +64,20 @@ def feedback_nash(
     ValueError for games it does not cover and NoEquilibrium where the fields blow up, each in one sentence."""
     times = output_times(t, game.horizon)
     lead = check_game(game)
+    check_nodes(nodes)
     bounded, game = game, without_bounds(game)
-    coarse, centre, rounds, moved = _settle(
-        game, lead, game_box(game, max(nodes - 2, 3), radius), open_loop_centre(game), tolerance
-    )
-    fields, path, why = coarse, centre, "none"
-    if nodes > 3:
+    centre, rounds, fields, coarse, why = open_loop_centre(game), 0, None, None, "none"
+    for count in (nodes - 2, nodes) if nodes > 3 else (nodes,):
         try:
-            fields, path, more, moved = _settle(game, lead, game_box(game, nodes, radius), centre, tolerance)
+            fields, centre, more, moved = _settle(game, lead, game_box(game, count, radius), centre, tolerance)
             rounds += more
+            coarse = fields if count < nodes else coarse
         except NoEquilibrium as error:
             why = str(error)
+            if count == nodes and fields is None:
+                raise
+    assert fields is not None
+    path = centre
     q = to_inventories(np.array([path(x)[0] for x in times]))
     slopes = np.array([by_inventories(fields.read(x, path(x)[0])[1]) for x in times])
     controls = [react(game, lead, x, slope[None]) for x, slope in zip(times, slopes, strict=True)]
@@ -87,8 +90,10 @@ def feedback_nash(
         "radius": fields.grid.radius,
         "rounds": rounds,
         "path_moved": moved,
-        "difference_to_fewer_nodes": np.abs(value - coarse.read(0.0, start)[0]) if fields is not coarse else None,
-        "why_not_finer": why,
+        "difference_to_fewer_nodes": (
+            None if coarse is None or coarse is fields else np.abs(value - coarse.read(0.0, start)[0])
+        ),
+        "other_box_failed": why,
         **order(game, lead, ask, bid),
     }
     players = [
@@ -223,10 +228,15 @@ def check_rates(game: MakersTraders, t: Array, rate: Array) -> None:
 
 def game_box(game: MakersTraders, nodes: int, radius: float | None) -> Box:
     """Box around the path: `nodes` in both differences, three (equal penalties) or as many in the common shift."""
-    if nodes < 3 or nodes % 2 == 0:
-        raise ValueError(f"nodes: found {nodes}; an odd number of at least 3 is needed.")
+    check_nodes(nodes)
     width = game_radius(game) if radius is None else float(radius)
     return box((nodes, nodes, 3 if game.homogeneous else nodes), np.full(3, width))
+
+
+def check_nodes(nodes: int) -> None:
+    """Raise ValueError unless the number of nodes is odd and at least 3."""
+    if nodes < 3 or nodes % 2 == 0:
+        raise ValueError(f"nodes: found {nodes}; an odd number of at least 3 is needed.")
 
 
 def game_radius(game: MakersTraders) -> float:

@@ -282,6 +282,8 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
         rule.markup(raw[:1])
         inside = (np.abs(raw) < max_distance).astype(float)
         return np.clip(raw, -max_distance, max_distance), inside[:, :, None] * eye
+    if isinstance(rule, Logistic) and makers == 2 and np.isinf(max_distance):
+        return _two_logistic_makers(rule, value)
     distance = np.clip(value + rule.markup(np.zeros_like(value))[0], -max_distance, max_distance)
     if isinstance(rule, Logistic):
         for _ in range(3):
@@ -319,3 +321,26 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
         f"the quotes of the stage game do not converge at marginal values {np.array2string(value[worst], precision=4)} "
         f"(residual {size[worst]:.1e}); inequality (38) of the share rule fails there."
     )
+
+
+def _two_logistic_makers(rule: Logistic, value: Array) -> tuple[Array, Array]:
+    """Stage quotes of two logistic makers from one scalar equation in the log-odds u of the second's share.
+
+    u + 2 sinh u = c (y1 - y2) - (o1 - o2), then delta1 = y1 + (1 + e^{-u})/c and delta2 = y2 + (1 + e^u)/c; Newton from
+    above its root."""
+    c = rule.sharpness
+    tilt = rule.offsets[0] - rule.offsets[1] if rule.offsets else 0.0
+    right = c * (value[:, 0] - value[:, 1]) - tilt
+    u = np.arcsinh(right / 2.0)
+    for _ in range(50):
+        step = (u + 2.0 * np.sinh(u) - right) / (1.0 + 2.0 * np.cosh(u))
+        u = u - step
+        if np.all(np.abs(step) <= 1e-9 * (1.0 + np.abs(u))):
+            break
+    odds = np.exp(u)
+    rise = np.stack([1.0 / odds, odds], axis=1)
+    pull = rise / (1.0 + rise.sum(axis=1, keepdims=True))
+    slope = np.stack(
+        [np.stack([1.0 - pull[:, 0], pull[:, 0]], axis=1), np.stack([pull[:, 1], 1.0 - pull[:, 1]], axis=1)], axis=1
+    )
+    return value + (1.0 + rise) / c, slope

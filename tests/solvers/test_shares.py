@@ -86,6 +86,14 @@ def test_quotes_far_apart_still_converge():
     assert -10.0 < quotes[0, 0] < quotes[0, 1]
 
 
+def test_two_logistic_makers_by_one_scalar_equation_are_the_general_solution():
+    """A huge cap switches the scalar shortcut off without binding."""
+    cost = np.random.default_rng(11).normal(size=(50, 2)) * 5.0
+    rule = Logistic(0.8, (0.3, -0.4))
+    for one, other in zip(stage_quotes(rule, cost), stage_quotes(rule, cost, 1e9), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
+
+
 def test_symmetric_makers_quote_m_over_c_times_m_minus_one():
     """Guo & Jin section 5: half-spread M/(c(M-1))."""
     for makers in (2, 3, 7):
