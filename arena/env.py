@@ -95,11 +95,11 @@ class ArenaEnv(ParallelEnv):
 
     def observation_space(self, agent: str) -> Box:
         """The same object at each call."""
-        return self.table.spaces[self._role(agent).name][0]
+        return self._spaces(agent)[0]
 
     def action_space(self, agent: str) -> Box:
         """The same object at each call."""
-        return self.table.spaces[self._role(agent).name][1]
+        return self._spaces(agent)[1]
 
     @property
     def state_space(self) -> Box:
@@ -187,6 +187,10 @@ class ArenaEnv(ParallelEnv):
         except KeyError:
             raise KeyError(f"no agent '{agent}'; there are {', '.join(self.possible_agents)}") from None
 
+    def _spaces(self, agent: str) -> tuple[Box, Box]:
+        self._role(agent)
+        return self.table.spaces[agent]
+
     def _refuse_agents(self, actions: Mapping[str, Any]) -> None:
         known = self.possible_agents
         unknown = [f"'{agent}'{did_you_mean(str(agent), known)}" for agent in actions if agent not in known]
@@ -212,7 +216,7 @@ class SeatEnv(gymnasium.Env):
                 raise ValueError(f"seat: found '{agent}'; allowed are {', '.join(known)}{did_you_mean(agent, known)}")
         self.seat, self.render_mode, self.metadata = seat, render_mode, _metadata(self.table.scenario)
         self._arguments = (self.table.scenario, seat, others, render_mode)
-        self.observation_space, self.action_space = self.table.spaces[self.table.roles[seat].name]
+        self.observation_space, self.action_space = self.table.spaces[seat]
         scripted = {a: p for a, p in self.table.scenario.players.items() if p.kind != "learned"}
         line_up = {**naive_profile(market), **scripted, **(others or {})}
         self._acts: list[tuple[str, Act, NDArray, NDArray]] = []

@@ -33,7 +33,7 @@ class Table:
         self.agents = [agent for role in self.game.roles.values() for agent in role.agents]
         self.roles: dict[str, Role] = {a: role for role in self.game.roles.values() for a in role.agents}
         self.seats = {a: (role.name, i) for role in self.game.roles.values() for i, a in enumerate(role.agents)}
-        self.spaces = {role.name: spaces_of(role) for role in self.game.roles.values()}
+        self.spaces = {agent: spaces_of(role) for agent, role in self.roles.items()}
         sizes = [self.roles[agent].action.size for agent in self.agents]
         ends = np.cumsum(sizes)
         self.sent = np.zeros(int(ends[-1]))  # the actions of all agents, one after another

@@ -83,10 +83,22 @@ GOOD = "paper: a4\nshape: {kind: square, side: 1}\n"
                 "f.yaml:2:23: shape.radus: unknown key; allowed are kind, radius (did you mean 'radius'?)",
             ],
         ),
-        ("paper: a4\nshape: {kind: square, side: -1}\n", ["f.yaml:2:29: shape.side: found -1; allowed is greater than 0"]),
-        ("paper: a4\nshape: {kind: square, side: .inf}\n", ["f.yaml:2:29: shape.side: found inf; allowed is a finite number"]),
-        ("paper: a4\nshape: {kind: square, side: .nan}\n", ["f.yaml:2:29: shape.side: found nan; allowed is a finite number"]),
-        ("paper: a4\nshape: {kind: circle, radius: 1.5}\n", ["f.yaml:2:31: shape.radius: found 1.5; allowed is a whole number"]),
+        (
+            "paper: a4\nshape: {kind: square, side: -1}\n",
+            ["f.yaml:2:29: shape.side: found -1; allowed is greater than 0"],
+        ),
+        (
+            "paper: a4\nshape: {kind: square, side: .inf}\n",
+            ["f.yaml:2:29: shape.side: found inf; allowed is a finite number"],
+        ),
+        (
+            "paper: a4\nshape: {kind: square, side: .nan}\n",
+            ["f.yaml:2:29: shape.side: found nan; allowed is a finite number"],
+        ),
+        (
+            "paper: a4\nshape: {kind: circle, radius: 1.5}\n",
+            ["f.yaml:2:31: shape.radius: found 1.5; allowed is a whole number"],
+        ),
         (
             GOOD + "shade: dark\n",
             ["f.yaml:3:8: shade: found 'dark'; allowed is a number, or a list, or a mapping with the keys t, value"],

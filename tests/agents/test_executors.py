@@ -127,5 +127,5 @@ def test_what_an_executor_needs_is_said() -> None:
     tree["executors_observe"] = {"own": False, "rivals": "none"}
     blind = DealerMarket.model_validate(tree)
     for recipe in EXECUTORS:
-        with pytest.raises(ValueError, match="executors_observe.own must be true"):
+        with pytest.raises(ValueError, match=r"executors_observe\.own must be true"):
             recipe.sit(blind, "trader_0")

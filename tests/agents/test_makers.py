@@ -140,7 +140,7 @@ def test_gueant_lehalle_is_its_formula() -> None:
 def test_quotes_with_inventory_need_to_see_it() -> None:
     blind = changed(TWO, makers__observe={"own": False, "rivals": "none"})
     for recipe in (AvellanedaStoikov(risk_aversion=1.0), GueantLehalle()):
-        with pytest.raises(ValueError, match="observe.own must be true"):
+        with pytest.raises(ValueError, match=r"observe\.own must be true"):
             recipe.sit(blind, "mm_0")
     silent = changed(TWO, flow__arrival_rate=0.0)
     with pytest.raises(ValueError, match="arrival_rate is 0"):

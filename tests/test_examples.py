@@ -1,0 +1,21 @@
+"""The examples run and show what they promise."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_an_agent_of_ones_own_beats_the_naive_spread(capsys: pytest.CaptureFixture[str]) -> None:
+    example = runpy.run_path(str(EXAMPLES / "own_agent.py"))
+    gain = example["main"](games=200)
+    assert gain > 2.0
+    assert f"lean earns {gain:+.2f}" in capsys.readouterr().out
+    role = example["maker"]
+    observation = np.zeros((1, role.observation.size), np.float32)
+    observation[:, role.observation.slice("inventory")] = [2, 0, -2, 4]
+    quotes = role.action.from_unit(example["lean"](observation, np.zeros((1, role.action.size))))[0]
+    np.testing.assert_allclose(quotes, [0.03, -0.01, 0.03, 0.0, 0.03, 0.01, 0.03, -0.02], atol=1e-12)
