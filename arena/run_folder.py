@@ -7,6 +7,7 @@ Lines of metrics.jsonl that are newer than the checkpoint are dropped on resume,
 """
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -24,7 +25,8 @@ from arena.scenario import Scenario, ScenarioError, dump, loads
 
 RUN_VERSION = 1
 """Format of a run folder; raised when an older program could not read what a newer one writes."""
-SCENARIO, PROVENANCE, METRICS, CHECKPOINTS = "scenario.resolved.yaml", "provenance.json", "metrics.jsonl", "checkpoints"
+SCENARIO, PROVENANCE, STATUS = "scenario.resolved.yaml", "provenance.json", "status.json"
+METRICS, CHECKPOINTS, MANIFEST = "metrics.jsonl", "checkpoints", "manifest.json"
 
 
 class RunFolderError(ValueError):
@@ -125,25 +127,45 @@ class RunFolder:
             kept = [line for line in self.lines(name) if line.get("iteration", 0) <= iteration]
             self.write_text(name, "".join(json.dumps(line, allow_nan=False) + "\n" for line in kept))
 
+    def status(self) -> dict[str, Any]:
+        """How far the run came, as its last process left it; empty while it never came to an end."""
+        try:
+            found = json.loads((self.path / STATUS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def save_checkpoint(self, save: Callable[[str], Any]) -> None:
-        """Let `save` fill a new folder, then put it in the place of the last checkpoint."""
+        """Let `save` fill a new folder, then put it in the place of the last checkpoint; every file's hash is kept."""
         folder = self.path / CHECKPOINTS
         folder.mkdir(exist_ok=True)
         new, last, old = folder / "next", folder / "last", folder / "before"
         for stale in (new, old):
             shutil.rmtree(stale, ignore_errors=True)
         save(str(new))
+        self.write_json(f"{CHECKPOINTS}/next/{MANIFEST}", _hashes(new))
         if last.exists():
             last.rename(old)
         new.rename(last)
         shutil.rmtree(old, ignore_errors=True)
 
     def checkpoint(self) -> Path | None:
-        """The newest whole checkpoint, or none; a kill between two renames leaves the one before."""
+        """The newest whole checkpoint, or none; a kill between two renames leaves the one before.
+
+        Raises RunFolderError when its files are not what was written.
+        """
         for name in ("last", "before"):
             path = self.path / CHECKPOINTS / name
-            if path.is_dir():
-                return path
+            if not path.is_dir():
+                continue
+            try:
+                kept = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+                found = {file: hash_ for file, hash_ in _hashes(path).items() if file != MANIFEST}
+            except (OSError, ValueError):
+                kept, found = None, {}
+            if kept != found:
+                raise RunFolderError(f"{path}: the checkpoint is damaged; its files are not what was written")
+            return path
         return None
 
     @contextlib.contextmanager
@@ -229,6 +251,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _alive(process: int) -> bool:

@@ -6,7 +6,7 @@ with G_t = Σ_{s≥t} γ^{s−t} r_s, μ_t and s_t its mean and standard deviati
     V_t(x) = μ_t + s_t v(x),   δ_t = r_t + γ V_{t+1} − V_t,   A_t = Σ_{k≥0} (γλ)^k δ_{t+k}
     target of v: (A_t + V_t − μ_t) / s_t
 
-(Schulman et al. 2016, eq. 16), and advantages are normalised over the whole batch of a role. μ_t is a baseline common to all columns, so it moves no
+(Schulman et al. 2016, eq. 16). Advantages are normalised over the batch. μ_t is common to all columns, so it moves no
 policy gradient; its error is of order 1/columns. Games end at T: V_T = 0.
 """
 
