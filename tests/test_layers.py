@@ -13,7 +13,7 @@ LAYERS = [
     {"arena.markets", "arena.league"},
     {"arena.game"},
     {"arena.rollout", "agents"},
-    {"arena.scenario", "arena.mistakes"},
+    {"arena.scenario", "arena.mistakes", "arena.table", "arena.board"},  # one game, as a file and on a table
     {"arena.env", "arena.metrics", "arena.tournament", "arena.nash_gap", "arena.fluid_response", "arena.run_folder"},
     {"arena.charts", "arena.page", "arena.played", "arena.judged", "arena.console"},  # what a person sees
     {"arena.training"},
