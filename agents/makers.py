@@ -22,6 +22,8 @@ NonNegative = Annotated[float, Field(ge=0)]
 
 RISK_AVERSIONS = tuple(float(x) for x in np.geomspace(0.01, 30.0, 12))
 """The grid, in 1/currency, over which `tune_avellaneda_stoikov` searches."""
+TUNING = 0xA5
+"""Stream of its games, apart from those of training and evaluation."""
 
 
 class ConstantSpread(BaseModel):
@@ -174,12 +176,12 @@ def tune_avellaneda_stoikov(
     `others` are acts of the other seats; left out, they play the naive profile.
     """
     from arena.game import Game
-    from arena.rollout import play
+    from arena.rollout import play, seeds_of
 
     recipe = recipe or AvellanedaStoikov()
     role = next(role for role in market.roles if seat in role.agents)
     players = {agent: one.sit(market, agent) for agent, one in naive_profile(market).items()} | dict(others or {})
-    seeds = np.random.SeedSequence([seed, 0xA5]).generate_state(games, np.uint64)
+    seeds = seeds_of(seed, games, TUNING)
     own = 1.0 / max(naive_half_spread(market), 1e-6)
     decays = [recipe.fill_decay] if recipe.fill_decay else list(dict.fromkeys([market.flow.rule.numbers()[0], own]))
     cells = [

@@ -164,7 +164,7 @@ class ArenaEnv(ParallelEnv):
         """Time left and every row of the market's state, for centralised critics; columns as in `state_fields()`."""
         return self.table.state()
 
-    def render(self) -> str | NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> str | NDArray[np.uint8] | None:
         """The quote board: printed (`human`), as text (`ansi`) or as a picture uint8 [H, W, 3] (`rgb_array`)."""
         return self.table.render()
 

@@ -196,7 +196,8 @@ class _Finding:
         self.document, self.schema = document, schema
         self.type, self.context = details["type"], details.get("ctx", {})
         self.message = details["msg"]
-        node, path = document.tree, ()
+        node: Any = document.tree
+        path: Path = ()
         self.branches: list[tuple[Path, str]] = []  # untagged unions only: a tag is already named by the data
         loc = details["loc"]
         for i, step in enumerate(loc):

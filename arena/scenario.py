@@ -221,8 +221,7 @@ def packaged() -> list[str]:
 def dump(scenario: Scenario) -> str:
     """The resolved scenario as YAML, every default included; `loads(dump(s)) == s`."""
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     out = io.StringIO()
     yaml.dump(scenario.model_dump(mode="json"), out)
     return out.getvalue()
