@@ -62,12 +62,8 @@ def main() -> None:
         makers_traders([4, 1, -2], [-10, -6, 7], share=share, cross_impact=0.5, **VARYING)
         for share in (Relative(1.0), Logistic(1.0))
     )
-    two = execution_game(
-        [10, 2], horizon=1.0, running_penalty=0.4, terminal_penalty=4, permanent_impact=0.2, temporary_impact=0.1
-    )
-    crowd = execution_game(
-        [10.0] * 10, horizon=1.0, running_penalty=0.4, terminal_penalty=4, permanent_impact=0.2, temporary_impact=0.1
-    )
+    quadratic = {"running_penalty": 0.4, "terminal_penalty": 4.0, "permanent_impact": 0.2, "temporary_impact": 0.1}
+    two, crowd = (execution_game(start, horizon=1.0, **quadratic) for start in ([10.0, 2.0], [10.0] * 10))
     profile = deviations.equilibrium_profile(duel, 40)
     rows: list[tuple[str, Callable[[], object], float | None]] = [
         ("ACAS, 2 makers + 1 trader", lambda: solve_acas(acas), 0.5),

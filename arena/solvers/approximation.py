@@ -27,7 +27,17 @@ from scipy.integrate import solve_ivp
 
 from arena.solvers.coefficients import Coefficient
 from arena.solvers.equilibrium import conditions_along, output_times, trajectory
-from arena.solvers.feedback import check_game, check_nodes, check_rates, commit, game_radius, order, outcome, without_bounds
+from arena.solvers.feedback import (
+    check_game,
+    check_nodes,
+    check_rates,
+    commit,
+    game_radius,
+    leader,
+    order,
+    outcome,
+    without_bounds,
+)
 from arena.solvers.makers_traders import MakersTraders
 from arena.solvers.solution import Condition, Player, Solution
 from arena.solvers.tube import as_path, box, by_inventories, solve_fields, to_coordinates, to_inventories
@@ -74,7 +84,7 @@ def approximation_game(
     if not epsilon >= 0.0:
         raise ValueError(f"epsilon: found {epsilon}; it must be at least 0.")
     times = output_times(t, game.horizon)
-    lead = check_game(game)
+    check_game(game)
     check_nodes(nodes)
     width = game_radius(game) if radius is None else float(radius)
     counts: tuple[int, ...] = (nodes, nodes, 3 if game.homogeneous else nodes)
@@ -93,7 +103,9 @@ def approximation_game(
         quiet = game
     grid = box(counts, radii)
     found = trajectory(quiet, np.linspace(0.0, game.horizon, 301), 1e-9)
-    check_rates(quiet, found.t, quiet.controls(found.t, found.y)[2])
+    open_ask, open_bid, open_rate = quiet.controls(found.t, found.y)
+    lead = leader(quiet, open_ask, open_bid)
+    check_rates(quiet, found.t, open_rate)
     bounded, game = quiet, without_bounds(game)
     c, speed = to_coordinates(found.q), to_coordinates(quiet.drift(found.t, found.y)[0])
     if factor is not None:
@@ -161,6 +173,7 @@ def approximation_game(
     value = fields.read(0.0, start)[0]
     checks = [
         *conditions_along(bounded, times, ask, bid, rate),
+        *order(game, lead, ask, bid),
         Condition("inventory noise", epsilon > 0.0, epsilon, "epsilon > 0"),
     ]
     if factor is not None:
@@ -174,7 +187,6 @@ def approximation_game(
         "epsilon": epsilon,
         "nodes": list(counts),
         "radius": radii,
-        **order(game, lead, ask, bid),
     }
     return Solution("approximation", "open_loop", _theorem(checks), checks, times, players, diagnostics, policy)
 

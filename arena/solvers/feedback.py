@@ -31,7 +31,7 @@ from arena.solvers.costs import QuadraticCost, stage_rates
 from arena.solvers.equilibrium import conditions_along, output_times, trajectory
 from arena.solvers.makers_traders import MakersTraders
 from arena.solvers.shares import Logistic, stage_quotes
-from arena.solvers.solution import Player, Solution
+from arena.solvers.solution import Condition, Player, Solution
 from arena.solvers.tube import (
     Box,
     Fields,
@@ -63,10 +63,10 @@ def feedback_nash(
     uniqueness is not claimed. `policy(t, Q [n, 3])` gives asks, bids and rate (five columns) near the path. Raises
     ValueError for games it does not cover and NoEquilibrium where the fields blow up, each in one sentence."""
     times = output_times(t, game.horizon)
-    lead = check_game(game)
     check_nodes(nodes)
+    centre, lead, _, _ = open_loop_start(game)
     bounded, game = game, without_bounds(game)
-    centre, rounds, fields, coarse, why = open_loop_centre(game), 0, None, None, "none"
+    rounds, fields, coarse, why = 0, None, None, "none"
     for count in (nodes - 2, nodes) if nodes > 3 else (nodes,):
         try:
             fields, centre, more, moved = _settle(game, lead, game_box(game, count, radius), centre, tolerance)
@@ -94,7 +94,6 @@ def feedback_nash(
             None if coarse is None or coarse is fields else np.abs(value - coarse.read(0.0, start)[0])
         ),
         "other_box_failed": why,
-        **order(game, lead, ask, bid),
     }
     players = [
         Player(name, "maker", float(value[i]), q[:, i], ask=ask[:, i], bid=bid[:, i], adjoint=slopes[:, i, i])
@@ -107,7 +106,7 @@ def feedback_nash(
         slope = np.stack([by_inventories(fields.read(now, to_coordinates(row))[1]) for row in given])
         return np.concatenate(react(game, lead, now, slope), axis=1)
 
-    checks = conditions_along(bounded, times, ask, bid, rate)
+    checks = [*conditions_along(bounded, times, ask, bid, rate), *order(game, lead, ask, bid)]
     theorem = (
         "none: the paper's theorems are about open-loop equilibria; this is a smooth local solution of the coupled "
         "HJB equations"
@@ -151,10 +150,8 @@ def closed_loop_regret(
 ) -> Array:
     """Gain [3] of each player's best reply when all others keep playing the open-loop equilibrium as a rule of the
     current inventories."""
-    lead = check_game(game)
-    centre = open_loop_centre(game)
-    play = trajectory(game, np.array([0.0, game.horizon]), 1e-9)
-    check_rates(game, play.t, game.controls(play.t, play.y)[2])
+    centre, lead, times, rates = open_loop_start(game)
+    check_rates(game, times, rates)
     game = without_bounds(game)
     grid = game_box(game, nodes, radius)
     q_end = to_inventories(centre(game.horizon)[0]) + to_inventories(grid.radius * grid.nodes)
@@ -183,9 +180,8 @@ def closed_loop_regret(
     return found[6:] - found[3:6]
 
 
-def check_game(game: MakersTraders) -> int:
-    """Which maker's quote the trader pays; ValueError unless the game is two makers with shares that clear, and one
-    trader."""
+def check_game(game: MakersTraders) -> None:
+    """Raise ValueError unless the game is two makers with shares that clear, and one trader."""
     if (game.makers, game.traders) != (2, 1):
         raise ValueError(
             f"feedback equilibria cover 2 makers and 1 trader; found {game.makers} makers and {game.traders} traders."
@@ -193,18 +189,21 @@ def check_game(game: MakersTraders) -> int:
     if not game.share.clears:
         raise ValueError(
             "feedback equilibria need shares that sum to one: under the relative rule two makers who see inventories "
-            "have no best reply "
-            "(raising one's own ask multiplies the rival's fills without bound); use the logistic rule with sharpness "
-            "2 fill_decay."
+            "have no best reply (raising one's own ask multiplies the rival's fills without bound); "
+            "use the logistic rule with sharpness 2 fill_decay."
         )
-    first, second = game.maker_inventory
-    if first == second and not game.vwap:
+
+
+def leader(game: MakersTraders, ask: Array, bid: Array) -> int:
+    """The maker whose quote the trader pays, the best one at the start of open-loop play [n, 2]; ValueError when both
+    tie there."""
+    quoted = (ask if game.direction[0] > 0 else bid)[0]
+    if abs(quoted[0] - quoted[1]) < 1e-9 and not game.vwap:
         raise ValueError(
-            f"both makers start with {first:g} shares, so their quotes tie and the best quote has a kink on the path "
-            "itself: "
+            f"both makers quote {quoted[0]:.6g} at the start, so the best quote has a kink on the path itself: "
             "give different inventories, or trader_price 'vwap'."
         )
-    return int(first < second) if game.direction[0] > 0 else int(first > second)
+    return int(np.argmin(quoted))
 
 
 def without_bounds(game: MakersTraders) -> MakersTraders:
@@ -248,11 +247,14 @@ def game_radius(game: MakersTraders) -> float:
     return 0.75 * markup / steepness if steepness > 0.0 else 1.0
 
 
-def open_loop_centre(game: MakersTraders) -> Path:
-    """Coordinates and velocity of the open-loop equilibrium's path."""
+def open_loop_start(game: MakersTraders) -> tuple[Path, int, Array, Array]:
+    """Open-loop play of a game it covers: its path in coordinates, the leader, and times and rates [n], [n, 1] along
+    it."""
+    check_game(game)
     found = trajectory(game, np.linspace(0.0, game.horizon, 301), 1e-9)
-    speed = game.drift(found.t, found.y)[0]
-    return as_path(found.t, to_coordinates(found.q), to_coordinates(speed))
+    ask, bid, rate = game.controls(found.t, found.y)
+    path = as_path(found.t, to_coordinates(found.q), to_coordinates(game.drift(found.t, found.y)[0]))
+    return path, leader(game, ask, bid), found.t, rate
 
 
 def react(game: MakersTraders, lead: int, now: float, slope: Array) -> tuple[Array, Array, Array]:
@@ -347,9 +349,11 @@ def follow(game: MakersTraders, lead: int, fields: Fields, tolerance: float) -> 
     return as_path(times, c, speed), times
 
 
-def order(game: MakersTraders, lead: int, ask: Array, bid: Array) -> dict[str, float]:
-    """By how much the quote that the trader pays is the best one, at least."""
+def order(game: MakersTraders, lead: int, ask: Array, bid: Array) -> list[Condition]:
+    """By how much the quote that the trader pays is the best one along a path [n, 2]; no condition where it pays the
+    average."""
     if game.vwap:
-        return {}
+        return []
     quoted = ask if game.direction[0] > 0 else bid
-    return {"least_lead_of_the_best_quote": float((quoted[:, 1 - lead] - quoted[:, lead]).min())}
+    least = float((quoted[:, 1 - lead] - quoted[:, lead]).min())
+    return [Condition("the best quote stays with one maker", least >= 0.0, least, "least lead >= 0")]

@@ -47,7 +47,7 @@ def test_logistic_duel_has_the_printed_feedback_equilibrium():
     np.testing.assert_allclose(found.stack("ask")[:, 0], [2.879, 3.042], atol=1e-3)
     np.testing.assert_allclose(found.stack("bid")[:, 0], [1.148, 0.985], atol=1e-3)
     assert found.information == "feedback"
-    assert found.diagnostics["least_lead_of_the_best_quote"] > 0.0
+    assert found.condition("the best quote stays with one maker").value > 0.0
     now, q = found.t[40], found.stack("inventory")[:, 40]
     np.testing.assert_allclose(
         found.policy(now, q)[0],
@@ -157,7 +157,7 @@ def test_on_a_short_horizon_reactions_hardly_matter():
         ([4, 1], [-10], Relative(1.0), "no best reply"),
         ([4, 1, 0], [-10], Logistic(1.0), "3 makers and 1 traders"),
         ([4, 1], [], Logistic(1.0), "2 makers and 0 traders"),
-        ([1, 1], [-10], Logistic(1.0), "quotes tie"),
+        ([1, 1], [-10], Logistic(1.0), "both makers quote"),
     ],
 )
 def test_games_it_does_not_cover_are_refused(makers, traders, share, says):
