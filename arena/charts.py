@@ -52,10 +52,18 @@ class _Frame:
         return self.bottom - (value - low) / (high - low) * (self.bottom - self.top)
 
     def line(self, x1: float, y1: float, x2: float, y2: float, colour: str = GRID, width: float = 1.0) -> None:
-        self.parts.append(f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="{colour}" stroke-width="{width:g}"/>')
+        self.parts.append(
+            f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="{colour}" stroke-width="{width:g}"/>'
+        )
 
     def text(
-        self, x: float, y: float, words: str, anchor: str = "start", colour: str = MUTED, size: float = FONT,
+        self,
+        x: float,
+        y: float,
+        words: str,
+        anchor: str = "start",
+        colour: str = MUTED,
+        size: float = FONT,
         extra: str = "",
     ) -> None:
         self.parts.append(
@@ -65,7 +73,7 @@ class _Frame:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number for people: `digits` significant digits, a true minus sign, thousands apart, no exponent if avoidable."""
+    """A number for people: `digits` significant digits, a true minus sign, thousands apart, rarely an exponent."""
     if value is None or not math.isfinite(value):
         return "–"
     if value == 0.0:
@@ -108,7 +116,9 @@ def lines(
     """
     grid = np.asarray(x, dtype=float)
     shown = [(np.asarray(one.x, dtype=float) if one.x is not None else grid, one) for one in series]
-    heights = [np.asarray(v, dtype=float).ravel() for one in series for v in (one.y, one.low, one.high) if v is not None]
+    heights = [
+        np.asarray(v, dtype=float).ravel() for one in series for v in (one.y, one.low, one.high) if v is not None
+    ]
     heights += [np.asarray(v, dtype=float).ravel() for band in fan for v in band]
     heights += [np.array([m for m, _ in marks] + [0.0] * zero)]
     values = np.concatenate(heights)
@@ -257,7 +267,9 @@ def _legend(series: Sequence[Series]) -> tuple[str, float]:
         if x > 2.0 and x + width > WIDTH:
             x, y = 2.0, y + 17.0
         colour, dash = COLOURS[style % len(COLOURS)], DASHES[style % len(DASHES)]
-        parts.append(f'<path d="M{x:.1f} {y - 4:.1f}h26" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{dash}"/>')
+        parts.append(
+            f'<path d="M{x:.1f} {y - 4:.1f}h26" stroke="{colour}" stroke-width="2.2" stroke-dasharray="{dash}"/>'
+        )
         parts.append(_marker(x + 13.0, y - 4.0, style))
         parts.append(f'<text x="{x + 31:.1f}" y="{y:.1f}" fill="{INK}" font-size="{FONT:g}">{escape(one.name)}</text>')
         x += width
@@ -266,13 +278,14 @@ def _legend(series: Sequence[Series]) -> tuple[str, float]:
 
 def _marker(x: float, y: float, style: int) -> str:
     colour = COLOURS[style % len(COLOURS)]
+    hollow = f'fill="#fff" stroke="{colour}" stroke-width="1.8"'
     shape = (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.4" fill="{colour}"/>',
-        f'<rect x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6" fill="#fff" stroke="{colour}" stroke-width="1.8"/>',
+        f'<rect x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6" {hollow}/>',
         f'<path d="M{x:.1f} {y - 4.2:.1f}l4 7h-8z" fill="{colour}"/>',
-        f'<path d="M{x:.1f} {y - 4.5:.1f}l4.5 4.5-4.5 4.5-4.5-4.5z" fill="#fff" stroke="{colour}" stroke-width="1.8"/>',
+        f'<path d="M{x:.1f} {y - 4.5:.1f}l4.5 4.5-4.5 4.5-4.5-4.5z" {hollow}/>',
         f'<path d="M{x - 3.2:.1f} {y - 3.2:.1f}l6.4 6.4m0-6.4l-6.4 6.4" stroke="{colour}" stroke-width="2"/>',
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.4" fill="#fff" stroke="{colour}" stroke-width="1.8"/>',
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.4" {hollow}/>',
     )
     return shape[style % len(shape)]
 

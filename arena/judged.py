@@ -5,7 +5,9 @@ file is missing or short: it carries a sentence in its place.
 """
 
 import math
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ import numpy as np
 from arena import charts, metrics
 from arena.charts import Series, number
 from arena.page import Cell, Figure, Run, Section, Table, between, column, money, panels
+
+MOST_ALARMS = 12  # sentences shown before "and n more"
 
 
 def headline(run: Run) -> dict[str, Any]:
@@ -24,7 +28,9 @@ def headline(run: Run) -> dict[str, Any]:
     if run.gaps:
         out |= _distance(run, tiles, notes)
     if run.final is not None:
-        money_of = {seat: metrics.estimate(p["pnl"], run.confidence) for seat, p in metrics.attribution(run.final).items()}
+        money_of = {
+            seat: metrics.estimate(p["pnl"], run.confidence) for seat, p in metrics.attribution(run.final).items()
+        }
         accounts, w = metrics.transfers(run.final)
         noise = metrics.estimate(w[accounts.index("noise traders")].sum(axis=0), run.confidence)
         ranked = sorted({**money_of, "noise traders": noise}.items(), key=lambda item: -item[1].mean)
@@ -55,7 +61,9 @@ def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[s
     if exact:
         notes.append("Best responses were computed exactly, one seat deviating at a time.")
     else:
-        notes.append("Best responses were searched for, one seat deviating at a time; a better responder might find more.")
+        notes.append(
+            "Best responses were searched for, one seat deviating at a time; a better responder might find more."
+        )
     tiles.append({"name": "Nash gap per game", "value": money(value), "note": between(low, high)})
     if math.isfinite(relative):
         note = f"at most {number(100 * upper, 2)} %" if math.isfinite(upper) else ""
@@ -71,15 +79,20 @@ def gap(run: Run) -> Section:
         out.missing = "No Nash gap was measured in this run; `python -m arena.evaluate RUN` measures it."
         return out
     out.lead = (
-        "The gap (NashConv) is the sum over seats of what one seat could gain by a best response while the others stay. "
-        "At an exact equilibrium it is zero."
+        "The gap (NashConv) is the sum over seats of what one seat could gain by a best response while the others "
+        "stay. At an exact equilibrium it is zero."
     )
     x = [line.get("iteration", i) for i, line in enumerate(run.gaps)]
     y, low, high = (column(run.gaps, key) for key in ("nashconv", "low", "high"))
     note = f"Dots are estimates, bars their {run.percent} intervals; lower is better. {_kind_note(run.gaps[-1])}"
     absolute = charts.lines(
-        x, [Series("NashConv", y, low, high)], title="Nash gap during training", x_label="iteration",
-        y_label="$ per game", zero=True, whiskers=True,
+        x,
+        [Series("NashConv", y, low, high)],
+        title="Nash gap during training",
+        x_label="iteration",
+        y_label="$ per game",
+        zero=True,
+        whiskers=True,
     )
     out.figures.append(Figure(absolute, note))
     relative = 100.0 * column(run.gaps, "relative")
@@ -87,11 +100,18 @@ def gap(run: Run) -> Section:
         upper = 100.0 * column(run.gaps, "relative_high")
         floor = [100.0 * a / b if b else np.nan for a, b in zip(low, column(run.gaps, "naive_nashconv"), strict=True)]
         drawn = charts.lines(
-            x, [Series("relative gap", relative, floor, upper)], title="Gap as a share of the naive profile's",
-            x_label="iteration", y_label="% of naive (log scale)", whiskers=True, log=True,
+            x,
+            [Series("relative gap", relative, floor, upper)],
+            title="Gap as a share of the naive profile's",
+            x_label="iteration",
+            y_label="% of naive (log scale)",
+            whiskers=True,
+            log=True,
         )
         naive = number(float(column(run.gaps, "naive_nashconv")[-1]))
-        words = f"100 % would be no better than constant naive quotes, whose gap by the same engine is {naive} $ per game."
+        words = (
+            f"100 % would be no better than constant naive quotes, whose gap by the same engine is {naive} $ per game."
+        )
         out.figures.append(Figure(drawn, f"{words} Estimates at or below zero cannot be drawn on this scale."))
     return out
 
@@ -104,15 +124,23 @@ def seats(run: Run) -> Section:
         out.missing = "No seat-by-seat gains were recorded."
         return out
     rows: list[list[Cell]] = [
-        [s["seat"], number(s.get("gain", np.nan)), number(s.get("se", np.nan), 2), between(s.get("low"), s.get("high")),
-         s.get("kind", "–"), s.get("engine", "–")]
+        [
+            s["seat"],
+            number(s.get("gain", np.nan)),
+            number(s.get("se", np.nan), 2),
+            between(s.get("low"), s.get("high")),
+            s.get("kind", "–"),
+            s.get("engine", "–"),
+        ]
         for s in last
     ]
-    out.lead = "Gain of the best response found for each seat against the final profile, on seeds that were not used to find it."
-    if any(s.get("gain", 0.0) < 0.0 for s in last):
+    out.lead = "Gain of the best response found for each seat against the final profile, on seeds not used to find it."
+    if (column(last, "gain") < 0.0).any():
         out.lead += " A negative gain means that no responder beat the seat's own play; it is shown as measured."
     interval = f"{run.percent} interval"
-    out.tables.append(Table(_kind_note(run.gaps[-1]), ["seat", "gain, $ per game", "s.e.", interval, "kind", "engine"], rows))
+    out.tables.append(
+        Table(_kind_note(run.gaps[-1]), ["seat", "gain, $ per game", "s.e.", interval, "kind", "engine"], rows)
+    )
     rows_drawn = [(s["seat"], s.get("gain", np.nan), s.get("low", np.nan), s.get("high", np.nan)) for s in last]
     svg = charts.intervals(rows_drawn, title="Gain from a best response", x_label="$ per game", zero=True)
     out.figures.append(Figure(svg, f"A bar that covers zero: no gain is established at {run.percent}."))
@@ -132,12 +160,21 @@ def theory(run: Run) -> Section | None:
         both = [Series("exact best response", column(lines, "exact"))]
         learned = column(lines, "learned")
         if np.isfinite(learned).any():
-            both.append(Series("learned responder", learned, column(lines, "learned_low"), column(lines, "learned_high")))
+            both.append(
+                Series("learned responder", learned, column(lines, "learned_low"), column(lines, "learned_high"))
+            )
         svg = charts.lines(
-            x, both, title="Exact gap and what a learned responder finds", x_label="iteration", y_label="$ per game",
-            whiskers=True, log=all(np.nanmin(column(lines, key)) > 0.0 for key in ("exact",)),
+            x,
+            both,
+            title="Exact gap and what a learned responder finds",
+            x_label="iteration",
+            y_label="$ per game",
+            whiskers=True,
+            log=all(np.nanmin(column(lines, key)) > 0.0 for key in ("exact",)),
         )
-        words = "The learned responder can only find a lower bound; how far it falls short of the exact line is its error."
+        words = (
+            "The learned responder can only find a lower bound; how far it falls short of the exact line is its error."
+        )
         out.figures.append(Figure(svg, words))
     return out
 
@@ -150,8 +187,8 @@ def payoff(run: Run) -> Section:
         return out
     out.tables = list(_payoff_tables(run.payoff))
     out.lead = (
-        "Mean reward of the row player per game when it meets the column players, ± one standard error, all cells on the "
-        "same seeds. Blue is above zero and orange below; the sign is always printed."
+        "Mean reward of the row player per game when it meets the column players, ± one standard error, all cells on "
+        "the same seeds. Blue is above zero and orange below; the sign is always printed."
     )
     return out
 
@@ -163,13 +200,17 @@ def ratings(run: Run) -> Section:
     if not groups:
         out.missing = "No ratings were computed in this run."
         return out
-    out.lead = "One number per league member from all the games it played; only differences within a role mean anything."
+    out.lead = (
+        "One number per league member from all the games it played; only differences within a role mean anything."
+    )
     for role, rows in groups.items():
         best = sorted(rows, key=lambda r: -r["rating"])[:12]
         drawn = [(r["member"], r["rating"], r.get("low", np.nan), r.get("high", np.nan)) for r in best]
         svg = charts.intervals(drawn, title=f"Rating of {role}s", x_label="rating (higher is better)")
         rest = f" The best 12 of {len(rows)} are shown." if len(rows) > 12 else ""
-        out.figures.append(Figure(svg, f"Dot: rating; bar: {run.percent} interval. Bars that overlap are not told apart.{rest}"))
+        out.figures.append(
+            Figure(svg, f"Dot: rating; bar: {run.percent} interval. Bars that overlap are not told apart.{rest}")
+        )
     return out
 
 
@@ -181,12 +222,28 @@ def training(run: Run) -> Section:
         return out
     x = column(run.iterations, "iteration")
     notes = {
-        "return": ("Return", "$ per game", "Mean reward per seat, penalties included, against the opponents met in training."),
+        "return": (
+            "Return",
+            "$ per game",
+            "Mean reward per seat, penalties included, against the opponents met in training.",
+        ),
         "gain": ("Gain of new over old", "$ per game", "Above zero the new policy beats the one it was cloned from."),
-        "explained_variance": ("Explained variance of the critic", "share", "Near 1 the critic predicts returns; stuck at or below 0 it learned nothing."),
+        "explained_variance": (
+            "Explained variance of the critic",
+            "share",
+            "Near 1 the critic predicts returns; stuck at or below 0 it learned nothing.",
+        ),
         "entropy": ("Policy entropy", "nats", "Falls as the policy commits itself."),
-        "std": ("Exploration", "s.d. in action units", "Standard deviation of the exploration noise on a scale from −1 to 1."),
-        "kl": ("Size of policy updates", "KL, nats", "Kullback–Leibler divergence of one iteration; spikes mean unstable steps."),
+        "std": (
+            "Exploration",
+            "s.d. in action units",
+            "Standard deviation of the exploration noise on a scale from −1 to 1.",
+        ),
+        "kl": (
+            "Size of policy updates",
+            "KL, nats",
+            "Kullback–Leibler divergence of one iteration; spikes mean unstable steps.",
+        ),
     }
     for key, (title, unit, words) in notes.items():
         names = sorted({name for line in run.iterations for name in line if name.startswith(f"{key}/")})
@@ -198,7 +255,9 @@ def training(run: Run) -> Section:
             se = column(run.iterations, f"{key}_se/{role}")
             band = (y - 2.0 * se, y + 2.0 * se) if np.isfinite(se).any() else (None, None)
             curves.append(Series(role, y, *band))
-        svg = charts.lines(x, curves, title=title, x_label="iteration", y_label=unit, zero=key in ("explained_variance", "gain"))
+        svg = charts.lines(
+            x, curves, title=title, x_label="iteration", y_label=unit, zero=key in ("explained_variance", "gain")
+        )
         out.figures.append(Figure(svg, words + (" Band: ± 2 s.e." if curves[0].low is not None else "")))
     last = run.iterations[-1]
     steps, rate = last.get("agent_steps"), last.get("agent_steps_per_s")
@@ -223,13 +282,16 @@ def alarms(run: Run) -> list[str]:
     for words, when in seen.items():
         times = f"iteration {when[0]}" if len(when) == 1 else f"{len(when)} times, iterations {when[0]} to {when[-1]}"
         out.append(f"{words} ({times})")
-    return out
+    rest = [f"and {len(out) - MOST_ALARMS} more in metrics.jsonl"] if len(out) > MOST_ALARMS else []
+    return out[:MOST_ALARMS] + rest
 
 
 def reproduce(run: Run) -> dict[str, Any]:
     """Command, versions, seed and scenario of a run, as far as they were recorded."""
     told = run.provenance
     argv = told.get("argv")
+    if isinstance(argv, list) and argv and str(argv[0]).endswith(".py"):  # how `python -m` records itself
+        argv = ["python", "-m", f"arena.{Path(argv[0]).stem}", *argv[1:]]
     facts = {"seed": told.get("seed"), "scenario hash": told.get("scenario_hash"), "started": told.get("started")}
     git = told.get("git")
     if isinstance(git, dict):
@@ -239,7 +301,7 @@ def reproduce(run: Run) -> dict[str, Any]:
         if isinstance(told.get(name), dict):
             facts[name] = ", ".join(f"{key} {value}" for key, value in told[name].items())
     return {
-        "command": " ".join(map(str, argv)) if isinstance(argv, list) else str(argv or ""),
+        "command": shlex.join(map(str, argv)) if isinstance(argv, list) else str(argv or ""),
         "facts": [(name, str(value)) for name, value in facts.items() if value is not None],
         "scenario": run.scenario_text,
     }

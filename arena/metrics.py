@@ -69,14 +69,12 @@ def sharpe(pnl: np.ndarray, confidence: float = 0.99) -> Estimate:
     return Estimate(value, se, value - half, value + half, x.size)
 
 
-def paired(a: np.ndarray, b: np.ndarray, confidence: float = 0.99) -> dict[str, float]:
-    """Mean of a - b over games [B] on the same seeds, its t interval, and the two-sided p-value of no difference."""
+def paired(a: np.ndarray, b: np.ndarray, confidence: float = 0.99) -> tuple[Estimate, float]:
+    """Mean of a - b over games [B] on the same seeds with its t interval, and the two-sided p-value of its being 0."""
     difference = estimate(np.asarray(a, dtype=float) - np.asarray(b, dtype=float), confidence)
-    if not difference.se > 0.0:
-        p = 1.0 if difference.mean == 0.0 else 0.0 if difference.se == 0.0 else np.nan
-    else:
-        p = float(2.0 * stats.t.sf(abs(difference.mean) / difference.se, difference.games - 1))
-    return {**difference._asdict(), "p": p}
+    if difference.se > 0.0:
+        return difference, float(2.0 * stats.t.sf(abs(difference.mean) / difference.se, difference.games - 1))
+    return difference, np.nan if np.isnan(difference.se) else float(difference.mean == 0.0)
 
 
 def attribution(record: Record) -> dict[str, dict[str, np.ndarray]]:
@@ -128,12 +126,21 @@ def objective(record: Record) -> dict[str, np.ndarray]:
 def transfers(record: Record) -> tuple[tuple[str, ...], np.ndarray]:
     """Who paid whom: the accounts and W [accounts, accounts, B], W[i, j] = what i received from j, net; W = -W'.
 
-    A trade's spread edge goes from taker to maker, fees, hedge costs and impact to their accounts, hedge results between
-    maker and venue; `leak` closes trades whose two sides have different prices (executors with `price: best`).
+    A trade's spread edge goes from taker to maker, fees, hedge costs and impact to their accounts, hedge results
+    between maker and venue; `leak` closes trades whose two sides have different prices (executors with `price: best`).
     `price moves` clears marks of open positions: options are in net zero supply, so its own row adds up to 0 (identity
     I4), and row sums are the P&L of each account.
     """
-    accounts = (*record.makers, *record.executors, "noise traders", "hedge venue", "fees", "impact", "leak", "price moves")
+    accounts = (
+        *record.makers,
+        *record.executors,
+        "noise traders",
+        "hedge venue",
+        "fees",
+        "impact",
+        "leak",
+        "price moves",
+    )
     at = {name: i for i, name in enumerate(accounts)}
     w = np.zeros((len(accounts), len(accounts), record.games))
 
@@ -163,7 +170,8 @@ def transfers(record: Record) -> tuple[tuple[str, ...], np.ndarray]:
 def spreads(record: Record, confidence: float = 0.99) -> list[dict[str, Any]]:
     """Quoted and effective half-spread per maker and product, and lots filled per game.
 
-    Quoted: mean over time of the half-spread shown, sides at an inventory limit (no quote) left out.  Effective: distance from the mid at which lots were filled, per lot.
+    Quoted: mean over time of the half-spread shown, sides at an inventory limit (no quote) left out.  Effective:
+    distance from the mid at which lots were filled, per lot.
     """
     filled, shown = record["fill"][1:], record["distance"][1:]
     rows = []
@@ -173,10 +181,15 @@ def spreads(record: Record, confidence: float = 0.99) -> list[dict[str, Any]]:
             edge = (filled * shown)[:, :, m, p].sum(axis=(0, -1))
             there = shown[:, :, m, p] < ABSENT
             quoted = np.where(there, shown[:, :, m, p], 0.0).sum(axis=(0, -1)) / np.maximum(there.sum(axis=(0, -1)), 1)
-            rows.append({
-                "maker": maker, "product": product, "quoted": estimate(quoted, confidence),
-                "effective": ratio(edge, lots, confidence), "lots": estimate(lots, confidence),
-            })
+            rows.append(
+                {
+                    "maker": maker,
+                    "product": product,
+                    "quoted": estimate(quoted, confidence),
+                    "effective": ratio(edge, lots, confidence),
+                    "lots": estimate(lots, confidence),
+                }
+            )
     return rows
 
 
@@ -192,23 +205,30 @@ def fill_ratios(record: Record, confidence: float = 0.99) -> dict[str, Estimate]
 
 
 def inventory_risk(record: Record) -> list[dict[str, Any]]:
-    """Per maker and product: mean, standard deviation, mean |q|, largest |q| and 95 % quantile of |q| over time and games."""
+    """Per maker and product, over time and games: mean, standard deviation, and mean, 95 % quantile, largest |q|."""
     rows = []
     for m, maker in enumerate(record.makers):
         for p, product in enumerate(record.products):
             q = record["maker_inventory"][:, :, m, p].ravel()
             size = np.abs(q)
-            rows.append({
-                "maker": maker, "product": product, "mean": float(q.mean()), "sd": float(q.std(ddof=1)),
-                "mean_size": float(size.mean()), "size_q95": float(np.quantile(size, 0.95)), "largest": float(size.max()),
-            })
+            rows.append(
+                {
+                    "maker": maker,
+                    "product": product,
+                    "mean": float(q.mean()),
+                    "sd": float(q.std(ddof=1)),
+                    "mean_size": float(size.mean()),
+                    "size_q95": float(np.quantile(size, 0.95)),
+                    "largest": float(size.max()),
+                }
+            )
     return rows
 
 
 def shortfall(record: Record, seat: str) -> dict[str, np.ndarray]:
     """Implementation shortfall of an executor in $ per game [B], > 0 is a cost (Perold 1988), and its parts.
 
-    shortfall = -cash_T - x_T mid_0 + remaining_T (mid_T - mid_0): paper portfolio at the arrival mid less what was done.
+    shortfall = -cash_T - x_T mid_0 + remaining_T (mid_T - mid_0): paper portfolio at the arrival mid less the real one.
     `price_move` is the part due to the drift of the mid, mean 0 where the mid is a martingale; `trading` is the rest
     (spread, impact, fees), the sharper estimate of the same mean.  `bps` is shortfall per arrival value of the parent
     order; `cost` is trading cost plus penalties, minus the executor's return.
@@ -222,8 +242,12 @@ def shortfall(record: Record, seat: str) -> dict[str, np.ndarray]:
     penalty = record.total("executor_penalty")[:, i]
     value = np.abs(parent) * mid[0]
     return {
-        "shortfall": total, "trading": trading, "price_move": total - trading, "penalty": penalty,
-        "cost": trading + penalty, "bps": 1e4 * np.divide(total, value, out=np.zeros_like(total), where=value > 0.0),
+        "shortfall": total,
+        "trading": trading,
+        "price_move": total - trading,
+        "penalty": penalty,
+        "cost": trading + penalty,
+        "bps": 1e4 * np.divide(total, value, out=np.zeros_like(total), where=value > 0.0),
         "left": np.abs(left),
     }
 
@@ -291,7 +315,10 @@ def competition(half_spread: Estimate, nash: float, joint: float) -> dict[str, A
         return {**out, "why": "not defined for this rule: static Nash and joint-profit half-spreads coincide"}
     place = [(value - nash) / (joint - nash) for value in (half_spread.mean, half_spread.low, half_spread.high)]
     scale = 1.0 / abs(joint - nash)
-    return {**out, "index": Estimate(place[0], half_spread.se * scale, min(place[1:]), max(place[1:]), half_spread.games)}
+    return {
+        **out,
+        "index": Estimate(place[0], half_spread.se * scale, min(place[1:]), max(place[1:]), half_spread.games),
+    }
 
 
 def quantiles(paths: np.ndarray, levels: Sequence[float] = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)) -> np.ndarray:
@@ -309,4 +336,6 @@ def _maker_wealth(record: Record, m: int) -> np.ndarray:
 
 
 def _executor_wealth(record: Record, i: int) -> np.ndarray:
-    return record["executor_cash"][:, :, i] + record["executor_inventory"][:, :, i] * record["mid"][:, :, record.traded[i]]
+    return (
+        record["executor_cash"][:, :, i] + record["executor_inventory"][:, :, i] * record["mid"][:, :, record.traded[i]]
+    )

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from arena import charts
 from arena.charts import Series, number
@@ -189,9 +190,15 @@ def panels(source: dict[str, Any]) -> list[Figure]:
     """
     figures = []
     for panel in source.get("panels", []):
-        series = [Series(s["name"], s["y"], s.get("low"), s.get("high"), s.get("style"), s.get("x")) for s in panel["series"]]
+        series = [
+            Series(s["name"], s["y"], s.get("low"), s.get("high"), s.get("style"), s.get("x")) for s in panel["series"]
+        ]
         svg = charts.lines(
-            panel["x"], series, title=panel["title"], x_label=panel.get("x_label", ""), y_label=panel.get("y_label", "$"),
+            panel["x"],
+            series,
+            title=panel["title"],
+            x_label=panel.get("x_label", ""),
+            y_label=panel.get("y_label", "$"),
             zero=panel.get("zero", False),
         )
         figures.append(Figure(svg, panel.get("caption", "")))

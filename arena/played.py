@@ -4,7 +4,7 @@ One function per section, from the played games to sentences, figures and tables
 carries a sentence in their place.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -37,7 +37,10 @@ def paths(run: Run) -> Section:
     record = run.final
     if record is None:
         return _no_games(out)
-    out.lead = f"{record.games:,} games of the final profile. Shaded bands hold 98 %, 80 % and 50 % of the games; the line is the median."
+    out.lead = (
+        f"{record.games:,} games of the final profile. Shaded bands hold 98 %, 80 % and 50 % of the games; "
+        "the line is the median."
+    )
     ways = [(f"P&L of {seat}", "$", path) for seat, path in metrics.wealth(record).items()]
     for m, seat in enumerate(record.makers):
         ways.append((f"Total inventory of {seat}", "lots", record["maker_inventory"][:, :, m].sum(axis=-1)))
@@ -48,9 +51,20 @@ def paths(run: Run) -> Section:
         q = metrics.quantiles(path)
         fan = [(q[0], q[6]), (q[1], q[5]), (q[2], q[4])]
         svg = charts.lines(
-            record.times, [Series("median", q[3])], title=title, x_label=f"time ({record.unit}s)", y_label=unit, zero=True, fan=fan,
+            record.times,
+            [Series("median", q[3])],
+            title=title,
+            x_label=f"time ({record.unit}s)",
+            y_label=unit,
+            zero=True,
+            fan=fan,
         )
-        out.figures.append(Figure(svg, f"At the end: median {number(q[3, -1])} {unit}; 98 % of games within {between(q[0, -1], q[6, -1])}."))
+        out.figures.append(
+            Figure(
+                svg,
+                f"At the end: median {number(q[3, -1])} {unit}; 98 % of games within {between(q[0, -1], q[6, -1])}.",
+            )
+        )
     return out
 
 
@@ -79,13 +93,21 @@ def attribution(run: Run) -> Section:
         ratio = metrics.sharpe(p["pnl"], run.confidence)
         total, fine = (metrics.estimate(p[k], run.confidence) for k in ("pnl", "penalties"))
         tail = np.sort(p["pnl"])[: max(1, record.games // 20)].mean()
-        rows.append([seat, spell(total), number(float(p["pnl"].std(ddof=1))), spell(ratio), number(float(tail)), spell(fine)])
-    words = "Sharpe is the mean over the standard deviation of P&L per game, not annualised. Worst 5 %: mean of the worst twentieth of games."
+        rows.append(
+            [seat, spell(total), number(float(p["pnl"].std(ddof=1))), spell(ratio), number(float(tail)), spell(fine)]
+        )
+    words = (
+        "Sharpe is the mean over the standard deviation of P&L per game, not annualised. "
+        "Worst 5 %: mean of the worst twentieth of games."
+    )
     head = ["seat", "P&L, $ per game", "s.d.", "Sharpe per game", "worst 5 %, $", "penalties, $"]
     out.tables.append(Table(f"{words} In brackets: {run.percent} intervals.", head, rows))
     out.data = {
-        seat: {**{k: metrics.estimate(v, run.confidence)._asdict() for k, v in p.items()}, "largest_error": gap_of[seat],
-               "sharpe": metrics.sharpe(p["pnl"], run.confidence)._asdict()}
+        seat: {
+            **{k: metrics.estimate(v, run.confidence)._asdict() for k, v in p.items()},
+            "largest_error": gap_of[seat],
+            "sharpe": metrics.sharpe(p["pnl"], run.confidence)._asdict(),
+        }
         for seat, p in parts.items()
     }
     return out
@@ -108,7 +130,8 @@ def transfers(run: Run) -> Section:
         rows.append([*cells, coloured(float(mean[i].sum()), largest)])
     error = float(np.abs(w.sum(axis=(0, 1))).max())
     out.lead = (
-        f"What each row received from each column, net, in $ per game. All entries of a game add up to zero (largest error {number(error, 1)} $)."
+        "What each row received from each column, net, in $ per game. "
+        f"All entries of a game add up to zero (largest error {number(error, 1)} $)."
     )
     words = (
         "“Price moves” clears the marks of open positions: what one holder gains another loses, so that row adds up to "
@@ -119,36 +142,52 @@ def transfers(run: Run) -> Section:
     return out
 
 
-def comparisons(run: Run) -> list[dict[str, Any]]:
-    """Each line-up against the final one on the same seeds: objective of the final player less that of the other."""
+class Comparison(NamedTuple):
+    """Objective of the final player less that of another one in the same seat, on the same seeds."""
+
+    seat: str
+    player: str
+    other: str
+    difference: Estimate
+    p: float
+
+    @property
+    def name(self) -> str:
+        """What is compared, in words."""
+        return f"{self.seat}: {self.player} − {self.other}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The numbers, for report.json."""
+        return {**self._asdict(), "difference": self.difference._asdict()}
+
+
+def comparisons(run: Run) -> list[Comparison]:
+    """Each line-up of a run against the final one, in every seat where they differ."""
     final, out = run.final, []
     if final is None:
         return []
     ours = metrics.objective(final)
-    for record in run.records.values():
-        changed = [seat for seat in record.players if _replaced(record, final, seat)]
-        if changed:
-            theirs = metrics.objective(record)
-            out += [
-                {"seat": seat, "player": final.players.get(seat, "final"), "other": record.players[seat],
-                 **metrics.paired(ours[seat], theirs[seat], run.confidence)}
-                for seat in changed
-            ]
+    for other in run.records.values():
+        changed = [seat for seat in other.players if _replaced(other, final, seat)]
+        theirs = metrics.objective(other) if changed else {}
+        for seat in changed:
+            test = metrics.paired(ours[seat], theirs[seat], run.confidence)
+            out.append(Comparison(seat, final.players.get(seat, "final"), other.players[seat], *test))
     return out
 
 
 def versus(run: Run) -> Section:
     """The final players against baselines in the same seat."""
-    out = Section("Against baselines in the same seat", data=comparisons(run))
-    if not out.data:
+    tests = comparisons(run)
+    out = Section("Against baselines in the same seat", data=[test.data for test in tests])
+    if not tests:
         out.missing = "No line-up but the final one was played, so there is nothing to compare."
         return out
-    names = [f"{test['seat']}: {test['player']} − {test['other']}" for test in out.data]
-    tests = [Estimate(*(test[key] for key in Estimate._fields)) for test in out.data]
-    rows = [(name, e.mean, e.low, e.high) for name, e in zip(names, tests, strict=True)]
-    svg = charts.intervals(rows, title="Objective gained over the baseline", x_label="$ per game", zero=True)
+    drawn = [(test.name, test.difference.mean, test.difference.low, test.difference.high) for test in tests]
+    svg = charts.intervals(drawn, title="Objective gained over the baseline", x_label="$ per game", zero=True)
     out.figures.append(Figure(svg, f"Right of zero the final player is better; bars are {run.percent} intervals."))
-    cells = [[name, spell(e), chance(test["p"])] for name, e, test in zip(names, tests, out.data, strict=True)]
+    cells = [[test.name, spell(test.difference), chance(test.p)] for test in tests]
     words = "The others stay as they are and the seeds are the same, so the luck of the draw cancels."
     out.tables.append(Table(words, ["seat", f"difference, $ per game ({run.percent})", "p"], cells))
     out.lead = "Objective (P&L less penalties) of the final player less that of a baseline put in its seat."
@@ -166,12 +205,30 @@ def spreads(run: Run) -> Section:
     rows: list[list[Cell]] = []
     for r in quoted:
         q = risk[r["maker"], r["product"]]
-        rows.append([
-            f"{r['maker']} · {r['product']}", spell(r["quoted"]), spell(r["effective"]), number(r["lots"].mean),
-            number(q["sd"]), number(q["size_q95"]), number(q["largest"]),
-        ])
-    head = ["maker · product", "quoted half-spread, $", "effective, $", "lots per game", "sd of q", "95 % of |q|", "largest |q|"]
-    words = "Quoted: mean half-spread shown. Effective: distance from the mid per lot filled; below quoted when fills come to the nearer side."
+        rows.append(
+            [
+                f"{r['maker']} · {r['product']}",
+                spell(r["quoted"]),
+                spell(r["effective"]),
+                number(r["lots"].mean),
+                number(q["sd"]),
+                number(q["size_q95"]),
+                number(q["largest"]),
+            ]
+        )
+    head = [
+        "maker · product",
+        "quoted half-spread, $",
+        "effective, $",
+        "lots per game",
+        "sd of q",
+        "95 % of |q|",
+        "largest |q|",
+    ]
+    words = (
+        "Quoted: mean half-spread shown. Effective: distance from the mid per lot filled; "
+        "below quoted when fills come to the nearer side."
+    )
     out.tables.append(Table(words, head, rows))
     ratios = metrics.fill_ratios(record, run.confidence)
     share = "; ".join(f"{name} {percent(e)}" for name, e in ratios.items())
@@ -179,7 +236,8 @@ def spreads(run: Run) -> Section:
     out.lead = f"Share filled: {share}. {_competition_sentence(place)}"
     out.data = {
         "spreads": [{k: v._asdict() if isinstance(v, Estimate) else v for k, v in r.items()} for r in quoted],
-        "inventory": list(risk.values()), "fill_ratio": {k: v._asdict() for k, v in ratios.items()},
+        "inventory": list(risk.values()),
+        "fill_ratio": {k: v._asdict() for k, v in ratios.items()},
         "competition": {k: v._asdict() if isinstance(v, Estimate) else v for k, v in place.items()},
     }
     return out
@@ -201,14 +259,22 @@ def markouts(run: Run) -> Section:
         lines.append(Series(maker, [v.mean for v in values], [v.low for v in values], [v.high for v in values]))
     x = [h * record.step for h in horizons]
     svg = charts.lines(
-        x, lines, title="Markout per lot, delta-hedged", x_label=f"time after the fill ({record.unit}s)", y_label="$ per lot",
-        zero=True, whiskers=True,
+        x,
+        lines,
+        title="Markout per lot, delta-hedged",
+        x_label=f"time after the fill ({record.unit}s)",
+        y_label="$ per lot",
+        zero=True,
+        whiskers=True,
     )
-    words = f"Above zero is good for the maker. Bars are {run.percent} intervals over games; fills late in the game are marked at its end."
+    words = (
+        f"Above zero is good for the maker. Bars are {run.percent} intervals over games; "
+        "fills late in the game are marked at its end."
+    )
     out.figures.append(Figure(svg, words))
     out.lead = (
-        "Spread earned at the fill (time 0) and what is left of it later. A line that falls means that prices move against "
-        "the maker after it trades (adverse selection)."
+        "Spread earned at the fill (time 0) and what is left of it later. A line that falls means that prices move "
+        "against the maker after it trades (adverse selection)."
     )
     out.data = [{**r, "markout": r["markout"]._asdict()} for r in rows]
     return out
@@ -223,8 +289,8 @@ def execution(run: Run) -> Section | None:
     if record is None:
         return _no_games(out)
     out.lead = (
-        "Implementation shortfall is what the order cost against the mid at its arrival; > 0 is a cost. Luck with the price "
-        "averages out, trading cost (spread, impact, fees) is what the trader controls."
+        "Implementation shortfall is what the order cost against the mid at its arrival; > 0 is a cost. Luck with the "
+        "price averages out, trading cost (spread, impact, fees) is what the trader controls."
     )
     rows: list[list[Cell]] = []
     for i, seat in enumerate(record.executors):
@@ -235,12 +301,11 @@ def execution(run: Run) -> Section | None:
         for name, cost in zip(names, costs, strict=True):
             e = {key: metrics.estimate(value, run.confidence) for key, value in cost.items()}
             spent.append((name, e["cost"].mean, e["cost"].low, e["cost"].high))
-            versus = metrics.paired(costs[0]["cost"], cost["cost"], run.confidence)
-            interval = spell(Estimate(*(versus[key] for key in Estimate._fields)))
+            less, p = metrics.paired(costs[0]["cost"], cost["cost"], run.confidence)
             parts = [spell(e[key]) for key in ("shortfall", "bps", "trading", "penalty")]
-            rows.append([f"{seat} · {name}", *parts, "–" if cost is costs[0] else interval])
+            rows.append([f"{seat} · {name}", *parts, "–" if cost is costs[0] else spell(less)])
             numbers = {key: value._asdict() for key, value in e.items()}
-            out.data.append({"seat": seat, "player": name, **numbers, "final_less_this": versus})
+            out.data.append({"seat": seat, "player": name, **numbers, "final_less_this": {**less._asdict(), "p": p}})
         left = [np.abs(r["remaining"][:, :, i]).mean(axis=1) for r in line_ups]
         schedule = charts.lines(
             record.times, [Series(name, y) for name, y in zip(names, left, strict=True)], title=f"Schedule of {seat}",
@@ -248,7 +313,7 @@ def execution(run: Run) -> Section | None:
         )  # fmt: skip
         out.figures.append(Figure(schedule, "A straight line trades evenly; a curve that falls early trades early."))
         title = f"Trading cost + penalties of {seat}"
-        words = f"Lower is better. Bars are {run.percent} intervals of each mean; the table pairs the same games, which is sharper."
+        words = f"Lower is better. Bars: {run.percent} interval of each mean; the table pairs games, which is sharper."
         out.figures.append(Figure(charts.intervals(spent, title=title, x_label="$ per game"), words))
         if len(line_ups) == 1:
             out.lead += f" No other line-up was played for {seat}, so there is nothing to compare it with."
@@ -276,10 +341,11 @@ def _competition(run: Run) -> dict[str, Any]:
 def _competition_sentence(place: dict[str, Any]) -> str:
     half = spell(place["half_spread"])
     if place["index"] is None:
-        return f"Makers near flat quote a half-spread of {half} $ (fill-weighted); the competition index is {place['why']}."
+        return f"Makers near flat quote a half-spread of {half} $ (fill-weighted); competition index: {place['why']}."
     return (
         f"Makers near flat quote a half-spread of {half} $ (fill-weighted): competition index {spell(place['index'])}, "
-        f"where 0 is the static Nash value {number(place['nash'])} $ and 1 the joint-profit value {number(place['joint'])} $."
+        f"where 0 is the static Nash value {number(place['nash'])} $ and 1 the joint-profit value "
+        f"{number(place['joint'])} $."
     )
 
 

@@ -21,8 +21,8 @@ VERSION = 1
 class Record:
     """The states of B games at all T + 1 instants, [T + 1, R, B] with rows named by `layout`, and what the rows mean.
 
-    `traded[i]` is the product that executor i works, `step` is dt in clock units (`unit`).  `players` says who sat where
-    ({"mm_0": "learned", "trader_0": "twap"}) and `line_up` names that; line-ups of one run share their seeds.
+    `traded[i]` is the product that executor i works, `step` is dt in clock units (`unit`).  `players` says who sat
+    where ({"mm_0": "learned", "trader_0": "twap"}) and `line_up` names that; line-ups of one run share their seeds.
     `hedging` is the market's: shares held count as wealth unless the hedge is a swap (`perfect`).
     """
 
@@ -56,7 +56,7 @@ class Record:
     @property
     def times(self) -> NDArray[np.float64]:
         """The T + 1 instants in clock units."""
-        return np.arange(len(self.state)) * self.step
+        return np.arange(len(self.state), dtype=np.float64) * self.step
 
 
 _FACTS = ("makers", "executors", "products", "traded", "step", "unit", "hedging", "players", "line_up")

@@ -46,7 +46,9 @@ def _shown(make: "Callable[[Run], Section | None]", run: "Run") -> "Section | No
     try:
         return make(run)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as trouble:
-        sentence = f"What the run left for “{make.__name__}” has an unexpected form ({type(trouble).__name__}: {trouble})."
+        sentence = (
+            f"What the run left for “{make.__name__}” has an unexpected form ({type(trouble).__name__}: {trouble})."
+        )
         run.troubles.append(sentence)
         return Section(make.__name__.capitalize(), missing=sentence)
 

@@ -50,7 +50,14 @@ def one_trade() -> Record:
 
     The spot moves by -0.1 a step from instant 1 on and delta is 0.5, so half of each move of the mid is delta.
     """
-    shapes = {"mid": (1,), "spot": (), "delta": (1,), "maker_inventory": (1, 1), "distance": (1, 1, 2), "fill": (1, 1, 2)}
+    shapes = {
+        "mid": (1,),
+        "spot": (),
+        "delta": (1,),
+        "maker_inventory": (1, 1),
+        "distance": (1, 1, 2),
+        "fill": (1, 1, 2),
+    }
     state = np.array([
         [4.0, 100.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0],
         [4.0, 100.0, 0.5, 0.0, 0.2, 0.3, 0.0, 0.0],
@@ -106,7 +113,9 @@ def test_transfers_are_antisymmetric_and_give_everybodys_pnl(games: Record) -> N
         np.testing.assert_allclose(w[accounts.index(seat)].sum(axis=0), parts["pnl"], atol=1e-12)
     np.testing.assert_allclose(w[accounts.index("fees")].sum(axis=0), games.total("fee_cash"), atol=1e-12)
     shares = (games["venue_hedge"] * games["spot"])[-1]
-    np.testing.assert_allclose(w[accounts.index("hedge venue")].sum(axis=0), games.total("venue_cash") + shares, atol=1e-10)
+    np.testing.assert_allclose(
+        w[accounts.index("hedge venue")].sum(axis=0), games.total("venue_cash") + shares, atol=1e-10
+    )
     np.testing.assert_allclose(w[accounts.index("impact")].sum(axis=0), games.total("impact_cash"), atol=1e-12)
     np.testing.assert_allclose(w[accounts.index("leak")].sum(axis=0), games.total("leak_cash"), atol=1e-12)
     np.testing.assert_allclose(w[accounts.index("price moves")].sum(axis=0), 0.0, atol=1e-10)  # net supply is zero
@@ -148,10 +157,10 @@ def test_ratio_interval_against_the_bootstrap_and_by_hand() -> None:
 
 def test_paired_uses_the_pairing() -> None:
     luck = np.random.default_rng(6).normal(0.0, 10.0, 100)
-    test = metrics.paired(luck + 0.1 + 0.01 * np.arange(100) / 100, luck)
-    assert test["low"] > 0.1
-    assert test["p"] < 1e-10
-    assert metrics.paired(luck, luck)["p"] == 1.0
+    difference, p = metrics.paired(luck + 0.1 + 0.01 * np.arange(100) / 100, luck)
+    assert difference.low > 0.1
+    assert p < 1e-10
+    assert metrics.paired(luck, luck)[1] == 1.0
 
 
 def test_markouts_of_one_trade_by_hand() -> None:
@@ -190,7 +199,9 @@ def test_shortfall_is_perolds(games: Record) -> None:
     expected = (paid - filled * mid[0]).sum(axis=0) + games["remaining"][-1, :, 0] * (mid[-1] - mid[0])
     np.testing.assert_allclose(cost["shortfall"], expected, atol=1e-12)
     drift = games["remaining"][:-1, :, 0] * np.diff(mid, axis=0) - filled * np.diff(mid, axis=0)
-    np.testing.assert_allclose(cost["price_move"], drift.sum(axis=0), atol=1e-12)  # what was unfilled when the mid moved
+    np.testing.assert_allclose(
+        cost["price_move"], drift.sum(axis=0), atol=1e-12
+    )  # what was unfilled when the mid moved
     np.testing.assert_allclose(cost["bps"], 1e4 * expected / (20.0 * mid[0]))
     np.testing.assert_allclose(cost["cost"], -metrics.objective(games)["trader_0"], atol=1e-12)
 
@@ -211,10 +222,14 @@ def test_static_half_spreads_maximise_what_they_say(rule: dict, makers: int) -> 
     def profit(own: float, others: float) -> float:
         return own * intensity_and_share(chosen, np.array([own, *[others] * (makers - 1)]))[0][0]
 
-    best = optimize.minimize_scalar(lambda d: -profit(d, nash), bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-9})
+    best = optimize.minimize_scalar(
+        lambda d: -profit(d, nash), bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-9}
+    )
     assert best.x == pytest.approx(nash, abs=1e-6)
     if np.isfinite(joint):
-        best = optimize.minimize_scalar(lambda d: -profit(d, d), bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-9})
+        best = optimize.minimize_scalar(
+            lambda d: -profit(d, d), bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-9}
+        )
         assert best.x == pytest.approx(joint, abs=1e-6)
 
 

@@ -50,6 +50,12 @@ def games(market: DealerMarket, trader: str, eagerness: float) -> None:
     return record(market, np.array(trace), players, "final" if trader == "learned" else trader)
 
 
+def panel(title: str, x_label: str, y_label: str, x: np.ndarray, curves: dict[str, np.ndarray]) -> dict:
+    series = [{"name": name, "y": y.tolist()} for name, y in curves.items()]
+    words = {"title": title, "x_label": x_label, "y_label": y_label, "caption": "Invented."}
+    return {**words, "x": x.tolist(), "series": series}
+
+
 def invent(folder: Path, seed: int = 1, iterations: int = 60) -> Path:
     """Write a whole run folder."""
     rng, scenario = np.random.default_rng(seed), loads(SCENARIO)
@@ -66,8 +72,14 @@ def invent(folder: Path, seed: int = 1, iterations: int = 60) -> Path:
     lines = []
     for i in range(1, iterations + 1):
         done = 1.0 - np.exp(-i / 12)
-        line = {"iteration": i, "wall_s": 3.1 * i, "agent_steps": 76_800 * i, "agent_steps_per_s": 61_000.0,
-                "league_size": 2 + i // 10, "alarms": ["critic of maker: explained variance ≤ 0"] if 3 <= i <= 5 else []}
+        line = {
+            "iteration": i,
+            "wall_s": 3.1 * i,
+            "agent_steps": 76_800 * i,
+            "agent_steps_per_s": 61_000.0,
+            "league_size": 2 + i // 10,
+            "alarms": ["critic of maker: explained variance ≤ 0"] if 3 <= i <= 5 else [],
+        }
         for role, end in (("maker", 6.0), ("executor", -4.0)):
             line |= {f"return/{role}": end - 5 * (1 - done) + 0.2 * rng.standard_normal(), f"gain_se/{role}": 0.05,
                      f"gain/{role}": 2 * (1 - done) + 0.05 * rng.standard_normal(), f"std/{role}": 0.5 - 0.4 * done,
@@ -77,41 +89,49 @@ def invent(folder: Path, seed: int = 1, iterations: int = 60) -> Path:
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     gaps = []
     for i in range(0, iterations + 1, 10):
-        gain = {"mm_0": 1.6 * np.exp(-i / 12) + 0.02, "mm_1": 1.5 * np.exp(-i / 12) + 0.03, "trader_0": 0.5 * np.exp(-i / 9)}
+        gain = {
+            "mm_0": 1.6 * np.exp(-i / 12) + 0.02,
+            "mm_1": 1.5 * np.exp(-i / 12) + 0.03,
+            "trader_0": 0.5 * np.exp(-i / 9),
+        }
         seats = [{"seat": s, "gain": g, "se": 0.02, "low": g - 0.052, "high": g + 0.052, "kind": "lower bound",
                   "engine": "fresh responder 2 of 3"} for s, g in gain.items()]  # fmt: skip
         total = sum(gain.values())
-        gaps.append({"iteration": i, "seats": seats, "nashconv": total, "low": total - 0.09, "high": total + 0.09,
-                     "naive_nashconv": 3.8, "relative": total / 3.8, "relative_high": (total + 0.09) / 3.8})  # fmt: skip
+        share = {"naive_nashconv": 3.8, "relative": total / 3.8, "relative_high": (total + 0.09) / 3.8}
+        share |= {"nashconv": total, "low": total - 0.09, "high": total + 0.09}
+        gaps.append({"iteration": i, "seats": seats, **share})
     # the last line is cut off, as a kill in the middle of a write leaves it
     (folder / "nash_gap.jsonl").write_text("".join(json.dumps(gap) + "\n" for gap in gaps) + '{"iteration": 70, "nashc')
     makers, traders = ["maker-6", "maker-3", "maker-0", "avellaneda_stoikov", "constant_spread"], ["executor-5", "twap"]
     mean = {"maker": rng.normal(2.0, 2.0, (5, 5, 2)), "executor": rng.normal(-5.0, 1.0, (5, 5, 2))}
-    payoff = {"roles": ["maker", "maker", "executor"], "members": {"maker": makers, "executor": traders}, "games": 512,
-              "mean": {k: v.tolist() for k, v in mean.items()}, "se": {k: np.full((5, 5, 2), 0.07).tolist() for k in mean}}
+    payoff = {
+        "roles": ["maker", "maker", "executor"],
+        "members": {"maker": makers, "executor": traders},
+        "games": 512,
+        "mean": {k: v.tolist() for k, v in mean.items()},
+        "se": {k: np.full((5, 5, 2), 0.07).tolist() for k in mean},
+    }
     (folder / "payoff.json").write_text(json.dumps(payoff))
-    ratings = {role: [{"member": name, "rating": 2.0 - i, "sigma": 0.2, "low": 1.5 - i, "high": 2.5 - i, "games": 512}
-                      for i, name in enumerate(names)] for role, names in (("maker", makers), ("executor", traders))}
+    ratings = {
+        role: [
+            {"member": name, "rating": 2.0 - i, "sigma": 0.2, "low": 1.5 - i, "high": 2.5 - i, "games": 512}
+            for i, name in enumerate(names)
+        ]
+        for role, names in (("maker", makers), ("executor", traders))
+    }
     (folder / "ratings.json").write_text(json.dumps(ratings))
-    q = np.arange(-15.0, 16.0)
-    t = np.linspace(0.0, 1.0, 21)
-    panels = [
-        {"title": "Quotes of C100 against inventory", "x_label": "own inventory (lots)", "x": q.tolist(),
-         "y_label": "distance from the mid, $", "caption": "At mid-game, all else at its usual value.",
-         "series": [{"name": "learned ask", "y": (0.06 - 0.003 * q).tolist()}, {"name": "learned bid", "y": (0.06 + 0.003 * q).tolist()},
-                    {"name": "Avellaneda–Stoikov ask", "y": (0.08 - 0.002 * q).tolist()},
-                    {"name": "Avellaneda–Stoikov bid", "y": (0.08 + 0.002 * q).tolist()}]},
-        {"title": "Half-spread of C100 over time", "x_label": "time (days)", "x": t.tolist(), "y_label": "half-spread, $",
-         "caption": "At zero inventory.", "series": [{"name": "learned", "y": (0.05 + 0.01 * t).tolist()},
-                                                      {"name": "Avellaneda–Stoikov", "y": (0.07 - 0.01 * t).tolist()}]},
-    ]  # fmt: skip
+    q, t = np.arange(-15.0, 16.0), np.linspace(0.0, 1.0, 21)
+    quotes = {"learned ask": 0.06 - 0.003 * q, "learned bid": 0.06 + 0.003 * q,
+              "Avellaneda–Stoikov ask": 0.08 - 0.002 * q, "Avellaneda–Stoikov bid": 0.08 + 0.002 * q}
+    halves = {"learned": 0.05 + 0.01 * t, "Avellaneda–Stoikov": 0.07 - 0.01 * t}
+    panels = [panel("Quotes of C100 against inventory", "own inventory (lots)", "distance from the mid, $", q, quotes),
+              panel("Half-spread of C100 over time", "time (days)", "half-spread, $", t, halves)]
     (folder / "curves.json").write_text(json.dumps({"panels": panels}))
-    theory = {"sentence": "This game has a known equilibrium.", "panels": [{
-        "title": "Inventory of mm_0", "x_label": "time (days)", "x": t.tolist(), "y_label": "lots", "caption": "Learned over exact.",
-        "series": [{"name": "learned", "y": (1 - t).tolist(), "low": (0.9 - t).tolist(), "high": (1.1 - t).tolist()},
-                   {"name": "equilibrium", "y": (1 - 0.95 * t).tolist()}]}],
-        "gap": [{"iteration": i, "exact": 3 * np.exp(-i / 12), "learned": 2.8 * np.exp(-i / 12), "learned_low": 2.7 * np.exp(-i / 12),
-                 "learned_high": 2.9 * np.exp(-i / 12)} for i in range(0, 61, 10)]}  # fmt: skip
+    held = panel("Inventory of mm_0", "time (days)", "lots", t, {"learned": 1 - t, "equilibrium": 1 - 0.95 * t})
+    held["series"][0] |= {"low": (0.9 - t).tolist(), "high": (1.1 - t).tolist()}
+    lines = [{"iteration": i, "exact": 3 * f, "learned": 2.8 * f, "learned_low": 2.7 * f, "learned_high": 2.9 * f}
+             for i in range(0, 61, 10) for f in [np.exp(-i / 12)]]
+    theory = {"sentence": "This game has a known equilibrium.", "panels": [held], "gap": lines}
     (folder / "theory.json").write_text(json.dumps(theory))
     return folder
 
@@ -163,9 +183,10 @@ def test_the_page_is_whole_and_says_the_headline(run: Path) -> None:
     assert f"Best responses gain ${charts.number(last['nashconv'])} per game in sum" in page.text
     assert "99 % interval" in page.text
     assert "a lower bound" in page.text
-    for heading in ("How far from equilibrium", "Against theory", "Who beats whom", "Ratings", "What the makers learned to quote",
-                    "Where the money came from", "Who paid whom", "What a fill is worth later", "Cost of executing",
-                    "How the learning went", "Reproduce it"):  # fmt: skip
+    for heading in ("How far from equilibrium", "Against theory", "Who beats whom", "Ratings",
+                    "What the makers learned to quote", "Where the money came from", "Who paid whom",
+                    "What a fill is worth later", "Cost of executing", "How the learning went",
+                    "Reproduce it"):  # fmt: skip
         assert heading in page.text
     assert "explained variance ≤ 0 (3 times, iterations 3 to 5)" in page.text
     assert page.tags.count("svg") >= 24
@@ -291,7 +312,9 @@ def test_a_curve_goes_where_the_numbers_say_and_skips_what_is_not_finite() -> No
     x, y = np.array([[float(a), float(b)] for _, a, b in moves]).T
     assert y[0] > y[1] == y[2]
     assert x[2] - x[0] == pytest.approx(3 * (x[1] - x[0]), abs=0.2)
-    assert "no finite values" in charts.lines([0, 1], [Series("a", [np.nan, np.inf])], title="t", x_label="x", y_label="y")
+    assert "no finite values" in charts.lines(
+        [0, 1], [Series("a", [np.nan, np.inf])], title="t", x_label="x", y_label="y"
+    )
 
 
 def test_series_differ_without_colour() -> None:
@@ -303,18 +326,31 @@ def test_series_differ_without_colour() -> None:
 
 def test_numbers_for_people() -> None:
     shown = {0.0: "0", 1234.5: "1,234", -0.01234: "−0.0123", 1e-9: "1.00e−09", float("nan"): "–", 99.96: "100.0"}
-    assert {value: charts.number(value) for value in shown if value == value} == {k: v for k, v in shown.items() if k == k}
+    assert {value: charts.number(value) for value in shown if value == value} == {
+        k: v for k, v in shown.items() if k == k
+    }
     assert charts.number(float("nan")) == "–"
     assert charts.shade(0.0, 1.0) == "#ffffff"
     assert charts.shade(1.0, 1.0) != charts.shade(-1.0, 1.0)
 
 
-BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+BROWSER = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 
 
 def browse(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess:
-    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-             "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}")
+    quiet = (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-sync",
+        "--disable-background-networking",
+        "--disable-component-update",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    )
     return subprocess.run([BROWSER, *quiet, *arguments], capture_output=True, text=True, timeout=120, check=True)
 
 
@@ -328,8 +364,8 @@ def test_a_browser_draws_it_on_desk_phone_and_paper(run: Path, tmp_path: Path) -
     told = re.sub(r"<meta http-equiv[^>]*>", "", (run / "report.html").read_text(encoding="utf-8"))
     tell = "<script>onload = () => parent.postMessage(document.documentElement.scrollWidth, '*')</script>"
     (tmp_path / "copy.html").write_text(told.replace("</body>", tell + "</body>"), encoding="utf-8")
-    frame = "<script>onmessage = e => {document.title = 'width ' + e.data}</script><iframe width=390 height=800 src=copy.html>"
-    (tmp_path / "frame.html").write_text(frame)
+    hear = "<script>onmessage = e => {document.title = 'width ' + e.data}</script>"
+    (tmp_path / "frame.html").write_text(f"{hear}<iframe width=390 height=800 src=copy.html></iframe>")
     dom = browse(tmp_path, "--virtual-time-budget=5000", "--dump-dom", (tmp_path / "frame.html").as_uri()).stdout
     assert int(re.search(r"<title>width (\d+)", dom).group(1)) <= 390
     for name, size in (("desk", "1280,1600"), ("narrow", "500,1600")):
