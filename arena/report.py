@@ -5,6 +5,7 @@ opens offline.  Missing or damaged parts of the folder give a sentence in their 
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,6 +84,7 @@ def _write(folder: Path, sections: dict[str, Any], **page: Any) -> Path:
         loader=PackageLoader("arena", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.tests["words"] = lambda cell: sum(c.isalpha() for c in cell) > 0.6 * len(cell)
+    environment.filters["whole"] = lambda text: re.sub(r" (?=[%$](?!\w))", "\N{NO-BREAK SPACE}", text)  # no lone units
     html = environment.get_template("report.html.j2").render(page={**page, "sections": list(sections.values())})
     numbers = {key: page[key] for key in ("title", "headline", "alarms")}
     numbers |= {name: section.data for name, section in sections.items() if section.data is not None}
