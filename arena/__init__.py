@@ -25,21 +25,18 @@ __all__: list[str] = []
 
 _HERE = Path(__file__).resolve().parent
 _CACHE_PREFIX = "arena-kernels-"
+_KERNEL_ROOMS = ("markets", "solvers")  # a test keeps compiled kernels out of all other rooms
 _CACHES_KEPT = 8  # the last opened ones: branches and running processes that still use another version of the source
 _WORDS = {"mm": "MM"}  # words of a scenario's file name that are not simply capitalised in its id
 
 
 def _source_hash() -> str:
-    """Hash the path and content of every module of the package."""
+    """Hash the path and content of every module in the rooms that hold kernels."""
     digest = hashlib.blake2b(digest_size=8)
-    for folder, folders, files in os.walk(_HERE):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for name in sorted(files):
-            if name.endswith(".py"):
-                path = os.path.join(folder, name)
-                digest.update(os.path.relpath(path, _HERE).encode())
-                with open(path, "rb") as source:
-                    digest.update(source.read())
+    for room in _KERNEL_ROOMS:
+        for path in sorted((_HERE / room).rglob("*.py")):
+            digest.update(path.relative_to(_HERE).as_posix().encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -11,7 +11,7 @@ FAST = {"nnan", "ninf", "nsz", "arcp", "contract"}
 """Floating-point licence of the kernels: everything but re-association, which would make the last bits of a
 game depend on its neighbours in the batch. Never use it where NaN or infinity may occur."""
 
-INLINE = {"inline": "always", "fastmath": {"nsz", "arcp", "contract"}, "error_model": "numpy"}
+INLINE = {"forceinline": True, "fastmath": {"nsz", "arcp", "contract"}, "error_model": "numpy"}
 
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer that sits in the low bits
 _LOG2E = 1.4426950408889634
