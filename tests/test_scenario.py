@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from agents.makers import ConstantSpread, naive_profile
+from arena.game import Game
+from arena.rollout import play, seeds_of
 from arena.scenario import FOLDER, Scenario, ScenarioError, dump, json_schema, load, loads, packaged
 
 TWO = FOLDER / "two_mm_one_trader.yaml"
@@ -217,6 +221,28 @@ def test_the_json_schema_knows_every_key_and_accepts_no_other() -> None:
         name for name, rule in schema["$defs"]["TrainingSettings"]["properties"].items() if rule.get("description")
     ]
     assert set(described) == set(schema["$defs"]["TrainingSettings"]["properties"])
+
+
+def test_toxic_flow_moves_the_mid_against_the_makers_and_widens_their_best_common_quote() -> None:
+    """What the mid does to a lot after its fill, and the half-spread at which two makers who quote it earn most."""
+    grid, games, best, markout = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14), 400, {}, {}
+    for name in ("two_mm_one_trader", "toxic_flow"):
+        market = load(name).market
+        game, seeds = Game(market, games), seeds_of(3, games)
+        rivals = {agent: recipe.sit(market, agent) for agent, recipe in naive_profile(market).items()}
+        naive = play(game, rivals, seeds, trace=True)
+        lots = naive.path("fill").sum(axis=(0, 3, 4))
+        markout[name] = naive.last("inventory_pnl").sum() / lots.sum()
+        returns = []
+        for half in grid:
+            seats = {agent: ConstantSpread(half_spread=half).sit(market, agent) for agent in market.maker_names}
+            rivals |= {"mm_1": seats["mm_1"]}
+            returns.append(play(game, {**rivals, "mm_0": seats["mm_0"]}, seeds).returns_of("mm_0").mean())
+        best[name] = grid[int(np.argmax(returns))]
+    assert abs(markout["two_mm_one_trader"]) < 0.005  # there the mid is a martingale whatever the flow does
+    # impact alone costs 0.005 a lot; the informed half knows the sign of a move whose shock part has deviation 0.06
+    assert -0.08 < markout["toxic_flow"] < -0.02
+    assert best["toxic_flow"] > best["two_mm_one_trader"]
 
 
 # Random files: whatever is put in place of any part of a good file, `loads` answers with a scenario or with sentences.
