@@ -10,7 +10,7 @@ import pytest
 
 from arena.solvers import soft_best
 from arena.solvers.closed_form import avellaneda_stoikov
-from arena.solvers.duel import (
+from arena.solvers.option_duel import (
     Duel,
     best_response,
     equilibrium,
