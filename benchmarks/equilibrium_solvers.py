@@ -16,10 +16,11 @@ from scipy.integrate import solve_bvp
 from arena.solvers import deviations, execution_steps
 from arena.solvers.acas import acas_game, solve_acas
 from arena.solvers.approximation import approximation_game
+from arena.solvers.best_replies import closed_loop_regret
 from arena.solvers.equilibrium import MakersTraders, makers_traders, solve_makers_traders
 from arena.solvers.execution import closed_loop_regret as execution_regret
 from arena.solvers.execution import execution_game, open_loop_gain, solve_execution
-from arena.solvers.feedback import closed_loop_regret, feedback_nash
+from arena.solvers.feedback import feedback_nash
 from arena.solvers.mean_field import mean_field
 from arena.solvers.shares import Logistic, Relative
 

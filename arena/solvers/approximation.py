@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from arena.solvers.coefficients import Coefficient
-from arena.solvers.equilibrium import conditions_along, output_times, trajectory
-from arena.solvers.feedback import (
+from arena.solvers.duel import (
     check_game,
     check_nodes,
     check_rates,
@@ -38,6 +37,7 @@ from arena.solvers.feedback import (
     outcome,
     without_bounds,
 )
+from arena.solvers.equilibrium import conditions_along, output_times, trajectory
 from arena.solvers.makers_traders import MakersTraders
 from arena.solvers.solution import Condition, Player, Solution
 from arena.solvers.tube import as_path, box, by_inventories, solve_fields, to_coordinates, to_inventories
@@ -157,7 +157,7 @@ def approximation_game(
     def policy(now: float, given: Array) -> Array:
         given = np.atleast_2d(np.asarray(given, dtype=float))
         where = np.concatenate([to_coordinates(given[:, :3]), given[:, 3:]], axis=1)
-        y = np.stack([fields.read(now, row)[0][:3] for row in where])
+        y = fields.read(now, where)[0][:, :3]
         return np.concatenate(commit(game, lead, now, y), axis=1)
 
     states = q if factor is None else np.column_stack([q, [path_of_factor(x) for x in times]])

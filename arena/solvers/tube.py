@@ -51,10 +51,12 @@ class Box:
         return self.gradient(first.reshape(m, count * dims)).reshape(m, count, dims, dims)
 
     def weights(self, where: Array) -> Array:
-        """Interpolation weights [m] at one point in units of the radii: the value there is weights @ fields."""
-        result = np.ones(1)
-        for count, x in zip(self.counts, where, strict=True):
-            result = np.outer(result, _lagrange(count, float(x))).ravel()
+        """Interpolation weights [..., m] at points [..., dims] in units of the radii: values there are weights @
+        fields."""
+        result = np.ones((*where.shape[:-1], 1))
+        for axis, count in enumerate(self.counts):
+            result = result[..., :, None] * _lagrange(count, where[..., axis])[..., None, :]
+            result = result.reshape(*where.shape[:-1], -1)
         return result
 
 
@@ -86,14 +88,13 @@ def _differentiation(count: int) -> Array:
     return matrix
 
 
-def _lagrange(count: int, x: float) -> Array:
+def _lagrange(count: int, x: Array) -> Array:
+    """Values [..., count] of the Lagrange polynomials at points x [...]."""
     if count == 1:
-        return np.ones(1)
-    gap = x - _axis(count)
-    if np.any(gap == 0.0):
-        return (gap == 0.0).astype(float)
-    terms = _barycentric(count) / gap
-    return terms / terms.sum()
+        return np.ones((*x.shape, 1))
+    gap = x[..., None] - _axis(count)
+    terms = _barycentric(count) / np.where(gap == 0.0, 1.0, gap)
+    return np.where((gap == 0.0).any(axis=-1, keepdims=True), gap == 0.0, terms / terms.sum(axis=-1, keepdims=True))
 
 
 def to_inventories(c: Array) -> Array:
@@ -136,10 +137,10 @@ class Fields:
         return self.dense(t).reshape(-1, self.count)
 
     def read(self, t: float, c: Array) -> tuple[Array, Array]:
-        """Values [fields] and gradient [fields, dims] at coordinates c near the path."""
+        """Values [..., fields] and gradients [..., fields, dims] at coordinates c [..., dims] near the path."""
         values = self.at(t)
         weight = self.grid.weights((c - self.centre(t)[0]) / self.grid.radius)
-        return weight @ values, np.tensordot(weight, self.grid.gradient(values), axes=(0, 0))
+        return weight @ values, np.tensordot(weight, self.grid.gradient(values), axes=(-1, 0))
 
 
 def solve_fields(

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
 
+from arena.solvers import deviations
+from arena.solvers.approximation import approximation_game
+from arena.solvers.best_replies import closed_loop_regret, policy_gains
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.equilibrium import makers_traders, solve_makers_traders
-from arena.solvers.feedback import closed_loop_regret, feedback_nash
+from arena.solvers.feedback import feedback_nash
 from arena.solvers.shares import Logistic, Relative
 from arena.solvers.tube import box
 
@@ -67,6 +71,28 @@ def test_sharper_shares():
 def test_closed_loop_regrets_of_the_open_loop_rule():
     """Acceptance test 12: L1 (.49961, .01840, .28118) within 1e-4."""
     np.testing.assert_allclose(closed_loop_regret(duel()), [0.49961, 0.01840, 0.28118], atol=1e-4)
+
+
+def test_policy_gains_agree_with_the_regret_and_vanish_at_the_feedback_equilibrium():
+    """The open-loop rule given as a policy has the printed regrets; nobody gains against the feedback equilibrium."""
+    rule = approximation_game(duel(), 0.0, nodes=7).policy
+    np.testing.assert_allclose(policy_gains(duel(), rule), [0.49961, 0.01840, 0.28118], atol=1e-4)
+    gains = policy_gains(duel(), feedback_nash(duel()).policy)
+    assert np.abs(gains).max() < 1e-4
+
+
+def test_policy_gains_of_time_only_play_are_the_open_loop_ones():
+    """Against opponents who do not react at all the gain is the unilateral deviation's: zero at the equilibrium, known
+    when shifted."""
+    t = np.linspace(0.0, 1.0, 401)
+    found = solve_makers_traders(duel(), t)
+    spline = CubicSpline(t, np.vstack([found.stack("ask"), found.stack("bid"), found.stack("rate")]).T)
+    assert np.abs(policy_gains(duel(), lambda now, q: np.tile(spline(now), (len(q), 1)), nodes=7)).max() < 1e-5
+    shift = np.array([0.05, 0.0, 0.0, 0.0, 0.0])
+    gains = policy_gains(duel(), lambda now, q: np.tile(spline(now) + shift, (len(q), 1)))
+    profile = deviations.equilibrium_profile(duel(), 80)
+    profile.ask[:, 0] += 0.05
+    np.testing.assert_allclose(gains, deviations.open_loop_gains(duel(), profile), rtol=1e-3, atol=1e-6)
 
 
 def played(game, policy, player=None, own=None, cells=10):
