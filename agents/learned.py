@@ -17,8 +17,10 @@ from arena.markets.market import Market
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 LIMIT = 10.0
 """Standardised observations are clipped to ±LIMIT, in training and in play."""
-LEAST_ROWS = 8
-"""Batches are padded to this many rows: below it, matrix products take other paths and round differently."""
+TILE = 32
+"""Rows per matrix product: libraries pick their algorithm by size, so a fixed size makes a row's result its own."""
+CHUNK = 8
+"""Tiles at a time: larger intermediate results leave the cache."""
 
 
 class Learned(BaseModel):
@@ -40,24 +42,33 @@ def player(weights: Mapping[str, np.ndarray], explore: bool = False) -> Act:
     indices = sorted({int(name.split(".")[1]) for name in weights if name.startswith("policy.")})
     layers = [(weights[f"policy.{i}.weight"], weights[f"policy.{i}.bias"][:, None]) for i in indices]
     centre, inverse_scale = weights["centre"][:, None], (1.0 / weights["scale"])[:, None]
-    baseline, reach = weights["baseline"][:, None], weights["reach"][:, None]
-    std, relu = np.exp(weights["log_std"])[:, None], bool(weights["relu"])
+    baseline, reach = weights["baseline"], weights["reach"]
+    std, relu = np.exp(weights["log_std"]), bool(weights["relu"])
 
-    def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def outputs(observation: np.ndarray) -> np.ndarray:
         rows = len(observation)
-        x = np.zeros((len(centre), max(rows, LEAST_ROWS)), np.float32)
-        np.subtract(observation.T, centre, out=x[:, :rows])
-        x *= inverse_scale
-        np.clip(x, -LIMIT, LIMIT, out=x)
+        tiles = -(-rows // TILE)
+        padded = np.zeros((len(centre), tiles * TILE), np.float32)
+        np.subtract(observation.T, centre, out=padded[:, :rows])
+        padded *= inverse_scale
+        np.clip(padded, -LIMIT, LIMIT, out=padded)
+        x = padded.reshape(-1, tiles, TILE).transpose(1, 0, 2)
         for weight, bias in layers[:-1]:
             x = weight @ x
             x += bias
             x = np.maximum(x, 0.0, out=x) if relu else np.tanh(x, out=x)
         weight, bias = layers[-1]
-        u = (weight @ x + bias)[:, :rows]
+        return (weight @ x + bias).transpose(0, 2, 1).reshape(tiles * TILE, -1)[:rows]
+
+    def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        u = np.empty((len(observation), len(baseline)), np.float32)
+        for first in range(0, len(u), CHUNK * TILE):
+            u[first : first + CHUNK * TILE] = outputs(observation[first : first + CHUNK * TILE])
         if explore:
-            u = u + std * noise.T
-        return (baseline + reach * u).T
+            u += std * noise
+        u *= reach
+        u += baseline
+        return u
 
     return act
 

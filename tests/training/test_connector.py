@@ -1,0 +1,77 @@
+"""Returns, values, advantages and targets."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from arena.training.block import Track
+from arena.training.connector import advantages, make_batch, returns_to_go
+
+RNG = np.random.default_rng(5)
+
+
+def track_of(rewards: np.ndarray, depth: int = 3) -> Track:
+    steps, columns = rewards.shape
+    seen = RNG.normal(size=(steps, depth, columns)).astype(np.float32)
+    seen[:, 0] = np.arange(steps)[:, None]
+    return Track(
+        seen, np.zeros((steps, 2, columns), np.float32), rewards.astype(np.float32), np.zeros_like(rewards, np.float32)
+    )
+
+
+class Critic:
+    """A stand-in whose standardised values are a given function of the observation."""
+
+    def __init__(self, of: Any):
+        self.values = of
+
+
+def test_returns_and_advantages_equal_their_definitions() -> None:
+    rewards, values = RNG.normal(size=(6, 4)), RNG.normal(size=(6, 4))
+    g, lam = 0.9, 0.7
+    following = np.vstack([values[1:], np.zeros(4)])
+    delta = rewards + g * following - values
+    for t in range(6):
+        weights = (g * lam) ** np.arange(6 - t)
+        assert np.allclose(advantages(rewards, values, g, lam)[t], weights @ delta[t:])
+        assert np.allclose(returns_to_go(rewards, g)[t], g ** np.arange(6 - t) @ rewards[t:])
+
+
+def test_with_lambda_one_the_target_is_the_standardised_return() -> None:
+    rewards = RNG.normal(size=(5, 200)) * np.arange(5, 0, -1)[:, None] + 3.0
+    critic = Critic(lambda x: torch.full((len(x),), 0.3))
+    batch = make_batch([track_of(rewards[:, :120]), track_of(rewards[:, 120:])], critic, 1.0, 1.0)
+    returns = returns_to_go(rewards, 1.0)
+    expected = (returns - returns.mean(1, keepdims=True)) / returns.std(1, keepdims=True)
+    assert np.allclose(batch.targets.view(5, 200).numpy(), expected, atol=1e-4)
+    assert abs(float(batch.advantages.mean())) < 1e-6
+    assert float(batch.advantages.std()) == pytest.approx(1.0, abs=1e-3)
+    assert batch.explained_variance == pytest.approx(0.0, abs=1e-6)  # a constant explains nothing
+
+
+def test_a_critic_that_knows_the_return_explains_everything_and_leaves_no_advantage_to_luck() -> None:
+    last = RNG.normal(size=(1, 300))
+    rewards = np.vstack([np.zeros((3, 300)), last])  # decided at the end, known from the start
+    track = track_of(rewards)
+    track.observations[:, 1] = (last - last.mean()) / last.std()
+    batch = make_batch([track], Critic(lambda x: x[:, 1]), 1.0, 0.95)
+    assert batch.explained_variance == pytest.approx(1.0, abs=1e-6)
+    assert np.allclose(batch.targets.numpy(), np.tile((last - last.mean()) / last.std(), (4, 1)).ravel(), atol=1e-4)
+
+
+def test_rows_are_time_major_in_the_order_of_the_tracks() -> None:
+    first, second = track_of(RNG.normal(size=(4, 2))), track_of(RNG.normal(size=(4, 3)))
+    batch = make_batch([first, second], Critic(lambda x: torch.zeros(len(x))), 1.0, 0.95)
+    joined = np.concatenate([first.observations, second.observations], axis=2)
+    assert np.array_equal(batch.observations.numpy(), joined.transpose(0, 2, 1).reshape(20, 3))
+
+
+def test_an_empty_batch_and_rewards_that_are_not_finite_are_refused() -> None:
+    critic = SimpleNamespace(values=lambda x: torch.zeros(len(x)))
+    with pytest.raises(ValueError, match="empty batch"):
+        make_batch([], critic, 1.0, 0.95)
+    with pytest.raises(ValueError, match="not finite"):
+        make_batch([track_of(np.full((2, 2), np.nan))], critic, 1.0, 0.95)

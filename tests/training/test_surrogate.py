@@ -1,0 +1,105 @@
+"""The PPO update of one network."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.network import Network
+from arena.scenario import Scenario
+from arena.training.frame import action_frame
+from arena.training.surrogate import Batch, log_probability, make_optimizer, update
+
+SETTINGS = SimpleNamespace(
+    epochs=1, minibatch=64, clip=0.2, value_weight=0.5, entropy=0.0, gradient_clip=1e9, final_std=0.05
+)
+
+
+def network_of(scenario: Scenario, role: str, weights: Any = None) -> Network:
+    spec = next(one for one in scenario.market.roles if one.name == role)
+    network = Network(spec.observation, *action_frame(scenario.market)[role], hidden=(8, 8), seed=1)
+    if weights is not None:
+        network.load(weights)
+    return network
+
+
+def batch_of(network: Network, rows: int, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, len(network.centre), generator=generator)
+    with torch.no_grad():
+        mean, std = network.mean(x), network.log_std.exp()
+        actions = mean + std * torch.randn(mean.shape, generator=generator)
+        logp = log_probability(actions, mean, network.log_std)
+    advantages, targets = torch.randn(2, rows, generator=generator)
+    return Batch(x, actions, logp, advantages, targets, 0.0)
+
+
+def test_the_first_step_follows_the_policy_gradient(small: Scenario) -> None:
+    network = network_of(small, "executor")
+    batch = batch_of(network, 64)
+    expected = [
+        torch.autograd.grad(
+            -(
+                batch.advantages * log_probability(batch.actions, network.mean(batch.observations), network.log_std)
+            ).mean(),
+            [*network.policy.parameters(), network.log_std],
+        )
+    ]
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
+    before = [p.detach().clone() for p in [*network.policy.parameters(), network.log_std]]
+    update(network, optimizer, batch, SETTINGS, torch.Generator().manual_seed(0))
+    after = [*network.policy.parameters(), network.log_std]
+    for old, new, gradient in zip(before, after, expected[0], strict=True):
+        assert torch.allclose((old - new) / 1e-3, gradient, atol=2e-3)
+
+
+def test_a_good_action_becomes_likelier_and_the_critic_learns(small: Scenario) -> None:
+    network = network_of(small, "executor")
+    batch = batch_of(network, 512)
+    first = batch._replace(advantages=(batch.actions[:, 0] > 0).float() * 2 - 1, targets=batch.observations[:, 0])
+    settings = SimpleNamespace(**{**vars(SETTINGS), "epochs": 25})
+    optimizer = make_optimizer(network, 3e-3)
+    seen = update(network, optimizer, first, settings, torch.Generator().manual_seed(0))
+    assert network.mean(batch.observations).mean() > 0.05
+    assert seen["value_loss"] < 0.5  # the target's variance is 1
+    assert 0.0 < seen["kl"] < 0.5
+    assert seen["clip_fraction"] > 0.0
+
+
+def test_every_row_is_used_once_per_pass_in_pieces_of_equal_size(small: Scenario, monkeypatch: Any) -> None:
+    network, sizes = network_of(small, "executor"), []
+    values = network.values
+    monkeypatch.setattr(network, "values", lambda x: sizes.append(len(x)) or values(x))
+    settings = SimpleNamespace(**{**vars(SETTINGS), "epochs": 3})
+    seen = update(network, make_optimizer(network, 1e-3), batch_of(network, 100), settings, torch.Generator())
+    assert sizes == [50, 50] * 3
+    assert seen["rows"] == 100
+
+
+def test_the_same_generator_gives_the_same_weights_bitwise(small: Scenario) -> None:
+    results = []
+    for _ in range(2):
+        network = network_of(small, "maker")
+        update(
+            network, make_optimizer(network, 1e-3), batch_of(network, 200), SETTINGS, torch.Generator().manual_seed(4)
+        )
+        results.append(network.weights())
+    assert all(np.array_equal(results[0][key], results[1][key]) for key in results[0])
+
+
+def test_steps_that_are_not_finite_are_skipped_and_counted(small: Scenario) -> None:
+    network = network_of(small, "executor")
+    before, batch = network.weights(), batch_of(network, 64)
+    broken = batch._replace(advantages=torch.full((64,), torch.inf))
+    seen = update(network, make_optimizer(network, 1e-3), broken, SETTINGS, torch.Generator())
+    assert seen["skipped"] == 1
+    assert all(np.array_equal(before[key], value) for key, value in network.weights().items())
+
+
+def test_exploration_does_not_fall_below_its_bound(small: Scenario) -> None:
+    network = network_of(small, "executor")
+    with torch.no_grad():
+        network.log_std.fill_(-9.0)
+    seen = update(network, make_optimizer(network, 1e-3), batch_of(network, 64), SETTINGS, torch.Generator())
+    assert np.isclose(seen["std"], 0.05)
