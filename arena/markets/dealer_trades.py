@@ -71,7 +71,7 @@ from arena.markets.dealer_tables import (
 from arena.markets.fills import ABSENT, flow
 from arena.markets.special import FAST, exp
 
-SAFE = {"nsz", "arcp", "contract"}
+SAFE = {"nsz", "arcp"}
 """Licence of the one kernel that may meet NaN and infinity: the reader of actions."""
 _CAP = 1e12
 

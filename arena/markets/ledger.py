@@ -33,7 +33,7 @@ from arena.markets.dealer_columns import (
 )
 from arena.markets.dealer_tables import COSTLY, HEDGE, PRODUCT
 
-SAFE = {"nsz", "arcp", "contract"}
+SAFE = {"nsz", "arcp"}
 """Floating-point licence that allows for NaN and infinity: the ledger is where they must be noticed."""
 TOLERANCE = 1e-9
 

@@ -7,9 +7,10 @@ The maths library's exp, log and erf are calls, and a call inside a loop over ga
 import numpy as np
 from numba import njit
 
-FAST = {"nnan", "ninf", "nsz", "arcp", "contract"}
-"""Floating-point licence of the kernels: everything but re-association, which would make the last bits of a
-game depend on its neighbours in the batch. Never use it where NaN or infinity may occur."""
+FAST = {"nnan", "ninf", "nsz", "arcp"}
+"""Floating-point licence of the kernels. Neither re-association nor contraction: which of the products in a b + c d is
+fused differs between the vectorised loop and its remainder, and the last bits of a game would depend on its batch
+(polynomials, where there is one product to fuse, may contract). Never use it where NaN or infinity may occur."""
 
 INLINE = {"forceinline": True, "fastmath": {"nsz", "arcp", "contract"}, "error_model": "numpy"}
 
