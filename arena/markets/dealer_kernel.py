@@ -61,12 +61,15 @@ BLOCK = 256
 
 @njit(fastmath=FAST, error_model="numpy")
 def _draw(mean, spread, lot, fluid, seeds, key, out):
-    """Uniform on mean -+ spread, in whole lots unless the flow is fluid."""
-    for g in range(out.shape[0]):
-        out[g] = mean + spread * (2.0 * draws.uniform(seeds[g], key) - 1.0)
-    if not fluid and spread > 0.0:
+    """Uniform on mean -+ spread, on its whole lots unless the flow is fluid."""
+    if fluid or spread == 0.0:
         for g in range(out.shape[0]):
-            out[g] = np.round(out[g] / lot) * lot
+            out[g] = mean + spread * (2.0 * draws.uniform(seeds[g], key) - 1.0)
+        return
+    first = np.ceil((mean - spread) / lot - 1e-9)
+    count = max(np.floor((mean + spread) / lot + 1e-9) - first + 1.0, 1.0)
+    for g in range(out.shape[0]):
+        out[g] = (first + np.floor(count * draws.uniform(seeds[g], key))) * lot
 
 
 @njit(cache=True, error_model="numpy")
