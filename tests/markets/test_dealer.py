@@ -309,7 +309,7 @@ def test_price_path_belongs_to_the_seed_unless_there_is_impact(tools):
         np.testing.assert_array_equal(one, other)
     calm, busy = path(0.05, 0.2), path(0.05, 0.01)
     np.testing.assert_array_equal(calm[0], busy[0])  # the impact is on the mark, not on the underlying
-    assert np.all(np.abs(calm[2] - busy[2])[-1] > 0)
+    assert np.mean(np.abs(calm[2] - busy[2])[-1] > 0.04) > 0.5  # a lot moves it by 0.05
 
 
 def test_shocks_have_the_stated_covariance(tools):
@@ -435,7 +435,7 @@ def test_constants_of_the_kernels_are_the_fields_of_the_state(tools):
         ({"makers": {"initial_inventory": 21}}, "inventory_limit"),
         ({"makers": {"initial_inventory": {"mean": 18, "spread": 5}}}, "inventory_limit"),
         ({"makers": {"risk": {"kind": "quadratic", "running_penalty": [1]}}}, "running_penalty"),
-        ({"makers": {"observe": {"own": False}}}, "rivals must be 'none'"),
+        ({"makers": {"observe": {"own": False}}}, "rivals: found 'quotes'"),
         ({"executors": [{"product": "C1", "size": 1, "rate": [0, 1]}]}, "not quoted"),
         ({"executors": [{"product": "C100", "size": 0, "rate": [0, 1]}]}, "greater than 0"),
         ({"executors": [{"product": "C100", "size": 1, "rate": [-1, 1]}]}, "at least 0"),

@@ -42,6 +42,7 @@ def test_size_is_drawn_per_game_in_whole_lots(tools):
     size = tools.play(market, 20_000)["remaining"][0, :, 0]
     assert np.all(size == np.round(size))
     assert (size.min(), size.max()) == (25, 35)
+    assert stats.chisquare(np.bincount(size.astype(int) - 25)).pvalue > 1e-5  # all eleven are as likely
     assert abs(tools.z_score(size, 30.0)) < tools.z
 
 

@@ -39,7 +39,7 @@ def test_profile_means_are_exact(power):
 def test_profiles_must_increase(t):
     with pytest.raises(ValidationError, match="increase"):
         Profile(t=t, value=(1, 1))
-    with pytest.raises(ValidationError, match="match"):
+    with pytest.raises(ValidationError, match="2 entries; allowed is one for each of 1"):
         VolatilityProfile(model="profile", t=(0.0,), value=(0.1, 0.2))
 
 
