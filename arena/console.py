@@ -1,7 +1,6 @@
 """What a person sees while a run trains: one row per iteration, live in a terminal, plain lines elsewhere."""
 
 import math
-import sys
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -116,8 +115,3 @@ def percent(value: float) -> str:
 def _gain(line: Mapping[str, Any], role: str) -> str:
     gain, error = line.get(f"gain/{role}"), line.get(f"gain_se/{role}")
     return "" if gain is None or error is None else f" {gain:+.3g} ± {error:.2g}"
-
-
-def say(text: str) -> None:
-    """One sentence to the person at the terminal, on standard error."""
-    print(text, file=sys.stderr)

@@ -26,7 +26,7 @@ from arena.scenario import Scenario, ScenarioError, dump, loads
 RUN_VERSION = 1
 """Format of a run folder; raised when an older program could not read what a newer one writes."""
 SCENARIO, PROVENANCE, STATUS = "scenario.resolved.yaml", "provenance.json", "status.json"
-METRICS, CHECKPOINTS, MANIFEST = "metrics.jsonl", "checkpoints", "manifest.json"
+METRICS, GAPS, CHECKPOINTS, MANIFEST = "metrics.jsonl", "nash_gap.jsonl", "checkpoints", "manifest.json"
 
 
 class RunFolderError(ValueError):

@@ -30,68 +30,57 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
     """
     import torch
 
-    from arena.console import Watch, say
-    from arena.run_folder import METRICS, STATUS, TensorBoard
+    from arena.console import Watch
+    from arena.run_folder import GAPS, METRICS, STATUS, TensorBoard
     from arena.training.ppo import configure
     from arena.training.seats import learner_names
     from arena.training.session import Gauges, alarms, line_of, ray_session, trainer
 
     torch.set_num_threads(threads)
-    training, every = scenario.training, scenario.evaluation.gap_every
+    training, every, cores = scenario.training, scenario.evaluation.gap_every, os.cpu_count() or 1
     agents = sum(len(role.agents) for role in scenario.market.roles)
-    names = learner_names(scenario)
-    with run.lock(), ray_session(workers, address, dashboard), stopping() as stop:
+    names, last = learner_names(scenario), run.checkpoint()
+    with run.lock(), stopping() as stop, ray_session(workers, address, dashboard):
         if dashboard:
-            import ray
-
-            say(
-                f"dashboard: http://{ray.get_runtime_context().gcs_address.split(':')[0]}:8265, log in with `ray get-auth-token`"
+            print(
+                "dashboard: http://127.0.0.1:8265, log in with the token that `ray get-auth-token` prints",
+                file=sys.stderr,
             )
         config = configure(scenario, workers=workers, league_folder=run.path / "league")
         with trainer(config.build_algo()) as algorithm:
-            last = run.checkpoint()
             if last is not None:
                 restore(algorithm, last)
-            run.drop_lines_after(METRICS, algorithm.iteration)
-            run.drop_lines_after("nash_gap.jsonl", algorithm.iteration)
-            history = run.lines(METRICS)
+            for name in (METRICS, GAPS):
+                run.drop_lines_after(name, algorithm.iteration)
+            history, spent = run.lines(METRICS), []
             board, gauges = TensorBoard(run), Gauges(scenario.name)
             title = f"{scenario.name}, seed {training.seed}, {run.path}"
-            with Watch(title, [role for role in names if "exploiter" not in role], training.iterations) as watch:
-                spent: list[float] = []
+            with Watch(title, [name for name in names if "exploiter" not in name], training.iterations) as watch:
                 while algorithm.iteration < training.iterations and not stop:
                     started = time.perf_counter()
                     result = algorithm.train()
-                    seconds = time.perf_counter() - started
+                    seconds, done = time.perf_counter() - started, algorithm.iteration
                     line = line_of(result, agents, seconds)
-                    line["wall_s"] = round((history[-1].get("wall_s", 0.0) if history else 0.0) + seconds, 3)
                     line["agent_steps_per_s"] = training.games * scenario.market.clock.steps * agents / seconds
+                    line["wall_s"] = (history[-1].get("wall_s", 0.0) if history else 0.0) + seconds
+                    line["alarms"] = alarms([*history, line], names)
                     history.append(line)
-                    line["alarms"] = alarms(history, names)
                     run.add_line(METRICS, line)
                     board.write(line)
                     gauges.show(line)
-                    for note in algorithm.notes:
+                    for note in algorithm.take_notes():
                         watch.note(note)
-                    algorithm.notes.clear()
-                    done = algorithm.iteration
-                    if every and done % every == 0 and done < training.iterations:
-                        watch.gap = judge(run, scenario, algorithm.league, algorithm.learner_weights(), done, gauges)
+                    if every and done % every == 0 and done < training.iterations and not stop:
+                        watch.gap = judge(run, scenario, algorithm, gauges, cores, watch.note)
                     if done % training.checkpoint_every == 0 or done == training.iterations or stop:
                         run.save_checkpoint(algorithm.save_to_path)
-                    spent.append(time.perf_counter() - started)
-                    recent = sorted(spent[-20:])
-                    watch.show(line, recent[len(recent) // 2] * (training.iterations - done))
-                if stop:
-                    watch.note("stopped by hand: judging and reporting what there is")
-                    run.save_checkpoint(algorithm.save_to_path)
-                board.close()
-                done, weights = algorithm.iteration, algorithm.learner_weights()
-                keep_profile(run, scenario, weights, done)
-                watch.gap = judge(run, scenario, algorithm.league, weights, done, gauges, final=True)
-                gauges.show_ratings(newest_ratings(algorithm.league))
-    finished = done >= training.iterations
-    run.write_json(STATUS, {"iteration": done, "finished": finished})
+                    spent = [*spent[-30:], time.perf_counter() - started]
+                    watch.show(line, sum(spent) / len(spent) * (training.iterations - done))
+                watch.gap = judge(run, scenario, algorithm, gauges, cores, watch.note, final=True)
+            board.close()
+            gauges.show_ratings(algorithm.league.ratings)
+            finished = algorithm.iteration >= training.iterations
+            run.write_json(STATUS, {"iteration": algorithm.iteration, "finished": finished})
     return finished
 
 
@@ -110,36 +99,41 @@ def restore(algorithm: Any, checkpoint: Path) -> None:
         ) from error
 
 
-def keep_profile(run: Any, scenario: Any, weights: Any, iteration: int) -> None:
+def keep_profile(run: Any, scenario: Any, networks: Any, iteration: int) -> None:
     """Store the final policies, promoted or not, beside the league: profile/<role>-<iteration>.npz."""
     from arena import snapshot
 
-    for role, arrays in weights.items():
-        if "exploiter" not in role:
-            name = f"{role}-{iteration:05d}"
-            with contextlib.suppress(snapshot.SnapshotExistsError):  # the same iteration judged again
-                snapshot.write(run.path / "profile", snapshot.Snapshot(name, role, iteration, scenario.hash, arrays))
+    for role, weights in networks.items():
+        name = f"{role}-{iteration:05d}"
+        with contextlib.suppress(snapshot.SnapshotExistsError):  # the same iteration judged again
+            snapshot.write(run.path / "profile", snapshot.Snapshot(name, role, iteration, scenario.hash, weights))
 
 
-def newest_ratings(league: Any, count: int = 10) -> dict[str, float]:
-    """Live ratings of the newest members of every role."""
-    return {name: one.mu for ratings in league.ratings.values() for name, one in list(ratings.items())[-count:]}
+def judge(run: Any, scenario: Any, algorithm: Any, gauges: Any, cores: int, say: Any, *, final: bool = False) -> float:
+    """Measure how good the profile is now, with everything and a report at the end; returns the relative Nash gap."""
+    from arena import judge, report, tournament
 
-
-def judge(
-    run: Any, scenario: Any, league: Any, weights: Any, iteration: int, gauges: Any, *, final: bool = False
-) -> float:
-    """Tournament, Nash gap and, at the end, the report; returns the gap relative to the naive profile's."""
-    from arena import report
-
+    networks = {role: weights for role, weights in algorithm.learner_weights().items() if role in algorithm.seats}
+    profile, done = judge.profile_of(scenario, networks), algorithm.iteration
     if final:
+        keep_profile(run, scenario, networks, done)
+        gap = judge.judge(run, scenario, profile, done, cores=cores, say=say).gap
         report.write(run.path)
-    return float("nan")
+    else:
+        gap = judge.measure_gap(scenario, profile, quick=True, cores=cores)
+        run.add_line("nash_gap.jsonl", gap.line(done))
+        if "meta_strategy" in scenario.league.model_dump_json():
+            entrants = judge.entrants_of(scenario, profile, run.path / "league")
+            games, seed = scenario.evaluation.tournament_games, scenario.evaluation.seed
+            tensor = tournament.pay_offs(scenario.market, entrants, games=games, seed=seed + done)
+            algorithm.league.set_payoffs(tensor.game, tensor.members)
+    gauges.show_gap(gap.nashconv)
+    return gap.relative
 
 
 @contextlib.contextmanager
 def stopping() -> Iterator[list[int]]:
-    """A list that is empty until Ctrl-C or a termination signal asks to finish the iteration; a second one interrupts."""
+    """A list, empty until Ctrl-C or a termination signal asks to finish the iteration; a second one interrupts."""
     asked: list[int] = []
 
     def ask(number: int, _: Any) -> None:

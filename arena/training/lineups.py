@@ -23,10 +23,10 @@ TOGETHER = 0.5
 """Share of slots, exploiters' apart, in which all learning seats are new."""
 
 
-def group_count(slots: int, blocks: int, games: int) -> int:
-    """Groups per block: the fewest that make at least `slots` line-ups, in groups of at least 8 games of equal size."""
+def group_count(slots: int, blocks: int, games: int, least: int = 8) -> int:
+    """Groups per block: as near to `slots` line-ups in all as groups of equal size, at least `least` games, allow."""
     wanted = -(-slots // blocks)
-    return max(g for g in range(1, wanted + 1) if games % g == 0 and (games // g >= 8 or g == 1))
+    return max(g for g in range(1, wanted + 1) if games % g == 0 and (games // g >= least or g == 1))
 
 
 def draw_slots(league: League, seats: Mapping[str, Sequence[int]], iteration: int, count: int) -> list[Slot]:

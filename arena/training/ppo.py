@@ -142,6 +142,11 @@ class SelfPlayPPO(PPO):
         )
         self._started = False
 
+    def take_notes(self) -> list[str]:
+        """What happened since the last call, in sentences."""
+        notes, self.notes = self.notes, []
+        return notes
+
     def learner_weights(self) -> dict[str, dict[str, np.ndarray]]:
         """The weights of everything that learns, straight from the learner."""
         return next(iter(self.learner_group.foreach_learner(_weights))).get()

@@ -134,7 +134,8 @@ class Gauges:
         if math.isfinite(nashconv):
             self.gauges["arena_nash_gap"].set(nashconv, tags=self.tags)
 
-    def show_ratings(self, ratings: Mapping[str, float]) -> None:
-        """Ratings of a few members; one series each, so keep them few."""
-        for member, value in ratings.items():
-            self.rating.set(value, tags=self.tags | {"member": member})
+    def show_ratings(self, ratings: Mapping[str, Mapping[str, Any]], newest: int = 10) -> None:
+        """Live ratings by role and member; the newest of each role only, for every series costs."""
+        for of_role in ratings.values():
+            for member, rating in list(of_role.items())[-newest:]:
+                self.rating.set(rating.mu, tags=self.tags | {"member": member})

@@ -18,6 +18,8 @@ from arena.training.lineups import Slot, deal, group_count
 CANDIDATE = "candidate"
 """Name under which the policy on trial sits in line-ups; no member can have it, for theirs end in a number."""
 LARGEST_BLOCK = 256
+LEAST_UNITS = 8
+"""Line-ups that a look needs to count them as its independent units; with fewer, every game is one."""
 
 
 class Outcome(NamedTuple):
@@ -26,7 +28,7 @@ class Outcome(NamedTuple):
     new: np.ndarray
     old: np.ndarray
     volume: np.ndarray
-    groups: np.ndarray
+    groups: np.ndarray | None
     met: list[list[str]]
 
 
@@ -42,7 +44,7 @@ class Trial:
         self.games = len(seeds)
         block = max((d for d in range(8, LARGEST_BLOCK + 1) if self.games % d == 0), default=self.games)
         self.blocks = self.games // block
-        self.groups = group_count(league.settings.slots, self.blocks, block)
+        self.groups = group_count(max(league.settings.slots, LEAST_UNITS), self.blocks, block, least=2)
         self.others = _others(league, seats, role, iteration, self.blocks * self.groups, exploiter)
         lineups = []
         for position in range(len(self.seats)):
@@ -71,6 +73,8 @@ class Trial:
                 payoff[position, version] = np.concatenate([one.returns[self.role][:, seat] for one in played])
                 if version == 0:
                     volume[position] = np.concatenate([one.volume[self.role][:, seat] for one in played])
+        if len(self.others) < LEAST_UNITS:
+            return Outcome(payoff[:, 0].T, payoff[:, 1].T, volume.T, None, [])
         width = self.games // (self.blocks * self.groups)
         block, group = np.divmod(np.arange(self.games) // width, self.groups)
         met = [

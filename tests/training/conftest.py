@@ -13,7 +13,8 @@ from arena.training.frame import action_frame
 
 SMALL = (
     "market.clock.steps=10",
-    "market.products=[{name: C100, right: call, strike: 100, expiry: 63}, {name: P100, right: put, strike: 100, expiry: 63}]",
+    "market.products=["
+    "{name: C100, right: call, strike: 100, expiry: 63}, {name: P100, right: put, strike: 100, expiry: 63}]",
     "training.games=32",
     "training.block=16",
     "training.hidden=[8, 8]",

@@ -103,6 +103,8 @@ def test_a_look_compares_seat_by_seat_with_the_same_others(small: Scenario, leag
     trial = Trial(league, SEATS, "maker", networks("maker", 99), 4)
     outcome = trial.outcome(played(trial, small, league))
     assert np.abs(outcome.new - outcome.old).min() > 0.0
+    assert len(outcome.met) == 8
+    assert outcome.groups is not None
     assert sorted(set(outcome.groups)) == list(range(len(outcome.met)))
     assert all(np.sum(outcome.groups == g) == 64 // len(outcome.met) for g in range(len(outcome.met)))
     first = league.promotion_seeds("maker", 4)
