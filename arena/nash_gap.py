@@ -3,9 +3,9 @@
     gain_i = max over pi of J_i(pi, rest) - J_i(profile),     NashConv = sum over seats of max(gain_i, 0)
 
 all inside the environment's own discretisation. Every number says what it is: `exact`, or a `lower bound` found by a
-search. A search chooses its best candidate on one set of games and is judged on another, fresh one, paired game by game
-with the profile itself, so its interval needs no correction for the choice. A searched gain can be negative and is
-reported as such; in the sum it counts as 0, because staying is a response too, but its uncertainty stays in the interval.
+search. A search chooses its best candidate on one set of games and is judged on another, fresh one, paired game by
+game with the profile itself, so its interval needs no correction for the choice. A searched gain can be negative and is
+reported as such; in the sum it counts as 0, because staying is a response too, but its noise stays in the interval.
 
 Engines are plain functions in `ENGINES`, best first; the first one that applies to a market and profile is used.
 """
@@ -90,7 +90,7 @@ class SeatGain:
 
 @dataclass(frozen=True)
 class NashGap:
-    """Gains per seat and NashConv with its interval; relative to the naive profile's by the same engine if that is known."""
+    """Gains per seat and NashConv with its interval, and the naive profile's by the same engine if that is known."""
 
     seats: tuple[SeatGain, ...]
     nashconv: float
@@ -106,14 +106,14 @@ class NashGap:
 
     @property
     def relative_high(self) -> float:
-        """Upper end of NashConv over the lower end of the naive profile's: an upper bound of the ratio for these responses."""
+        """Upper end of NashConv over the lower end of the naive profile's: an upper bound of the ratio."""
         return self.high / self.naive.low if self.naive is not None and self.naive.low > 0 else np.nan
 
     def line(self, iteration: int) -> dict[str, Any]:
         """The line of nash_gap.jsonl."""
         rows = [
-            {"seat": s.seat, "gain": s.gain, "se": s.se, "low": s.low, "high": s.high, "kind": s.kind, "engine": s.engine,
-             "candidates": dict(s.candidates)}
+            {"seat": s.seat, "gain": s.gain, "se": s.se, "low": s.low, "high": s.high, "kind": s.kind,
+             "engine": s.engine, "candidates": dict(s.candidates)}
             for s in self.seats
         ]  # fmt: skip
         total = {"nashconv": self.nashconv, "low": self.low, "high": self.high, "confidence": self.confidence}
@@ -150,7 +150,10 @@ def exchangeable(market: DealerMarket, role: str) -> bool:
     """Whether the seats of a role are alike: no parameter differs from seat to seat."""
     if role == "executor":
         return len(set(market.executors)) <= 1
-    per_seat = [getattr(market.flow.rule, "offsets", ()), *(getattr(market.makers.risk, name) for name in type(market.makers.risk).model_fields)]
+    per_seat = [
+        getattr(market.flow.rule, "offsets", ()),
+        *(getattr(market.makers.risk, name) for name in type(market.makers.risk).model_fields),
+    ]
     start = market.makers.initial_inventory
     per_seat += [start, getattr(start, "mean", ())]
     return all(len(set(value)) <= 1 for value in per_seat if isinstance(value, tuple))
@@ -176,7 +179,12 @@ def search_gains(market: DealerMarket, profile: Profile, search: Search) -> list
         for seat in seats:
             moves = {name: make(profile.acts[seat]) for name, make in candidates.items()}
             scores = {
-                name: float((play(chooser, {**profile.acts, seat: act}, choice).returns_of(seat) - now["choice"].returns_of(seat)).mean())
+                name: float(
+                    (
+                        play(chooser, {**profile.acts, seat: act}, choice).returns_of(seat)
+                        - now["choice"].returns_of(seat)
+                    ).mean()
+                )
                 for name, act in moves.items()
             }
             best = max(scores, key=lambda name: scores[name])

@@ -4,9 +4,9 @@ A seat that plays a(o) [K] in [-1, 1] units plays instead, clipped to [-1, 1],
 
     a'(o)_k = a(o)_k + sum_f c[g(k), f] phi_f,k(o)
 
-where g(k) is the kind of the column (half_spread, skew, rate, ...) and phi are 1, the standardised observation columns of
-`SEEN` that are about the whole market or about the column's own product, and each of them times the time left. So all
-products share coefficients and a shift has few of them: a constant moves a spread, the inventory's moves a skew.
+where g(k) is the kind of the column (half_spread, skew, rate, ...) and phi are 1, the time left, the standardised
+observation columns of `SEEN` that are about the whole market or about the column's own product, and each of these
+times the time left. Products share coefficients, so there are few: a constant moves a spread, the inventory's a skew.
 
 The best constant is found on a grid; the affine shift by an evolution strategy with a step size per coefficient. Every
 candidate plays the same game seeds, many candidates side by side in one `Game`.
@@ -18,12 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from arena.game import Game
+from arena.layout import Field
 from arena.markets.market import Role
 from arena.rollout import Act, play
 
 SEEN = (
-    "log_volatility", "flow_factor", "inventory", "net_vega", "net_delta", "hedge", "best_rival_distance", "maker_inventory",
-    "to_trade", "trader_remaining", "best_distance",
+    "log_volatility", "flow_factor", "inventory", "net_vega", "net_delta", "hedge", "best_rival_distance",
+    "maker_inventory", "to_trade", "trader_remaining", "best_distance",
 )  # fmt: skip
 """Observation fields that a shift may depend on, besides the time left."""
 LIMIT = 4.0
@@ -44,7 +45,7 @@ class Shifts(NamedTuple):
     kinds: tuple[str, ...]
     kind_of: np.ndarray
     features: Features
-    count: int
+    size: int
     reach: np.ndarray
 
 
@@ -54,17 +55,17 @@ def shifts_of(role: Role, reach: np.ndarray) -> Shifts:
     kinds = tuple(dict.fromkeys(groups))
     kind_of = np.array([kinds.index(group) for group in groups])
     layout = role.observation
-    columns: list[list[int]] = []  # [features][K]
+    columns: list[tuple[int, ...]] = []  # [features][K]
     for field in layout:
         if field.name in SEEN:
             start = layout.slice(field.name).start
             columns += list(zip(*(_about(field, start, name) for name in role.action.names), strict=True))
     pick = np.array(columns, dtype=int).reshape(-1, len(groups))
     time = layout.slice("time_left").start
-    centre, scale = layout.centre, layout.scale
+    centre, inverse = layout.centre.astype(np.float32), (1.0 / layout.scale).astype(np.float32)
 
     def features(observation: np.ndarray) -> np.ndarray:
-        x = np.clip((observation.astype(np.float32) - centre) / scale, -LIMIT, LIMIT)
+        x = np.clip((observation - centre) * inverse, -LIMIT, LIMIT)
         left = np.broadcast_to(x[:, time, None, None], (len(x), 1, len(groups)))
         seen = x[:, pick]
         return np.concatenate([np.ones_like(left), left, seen, seen * left], axis=1)
@@ -73,8 +74,8 @@ def shifts_of(role: Role, reach: np.ndarray) -> Shifts:
     return Shifts(kinds, kind_of, features, 2 + 2 * len(pick), np.maximum(sizes, 1e-6))
 
 
-def _about(field, start: int, action: str) -> list[int]:
-    """The columns of a field that an action column may depend on: its own product's, or all of a field without products."""
+def _about(field: Field, start: int, action: str) -> list[int]:
+    """The columns of a field that an action column may depend on: its own product's, else all of them."""
     product = action.split("[")[1].rstrip("]") if "[" in action else None
     if field.labels and product is not None:
         own = [i for i, label in enumerate(field.labels) if label.split(",")[0] == product]
@@ -84,7 +85,7 @@ def _about(field, start: int, action: str) -> list[int]:
 
 def shifted(act: Act, shifts: Shifts, coefficients: np.ndarray) -> Act:
     """The act moved by a shift, coefficients [kinds, F], or [P, kinds, F] for P candidates that play B/P games each."""
-    weights = np.asarray(coefficients, dtype=np.float32).reshape(-1, len(shifts.kinds), shifts.count)
+    weights = np.asarray(coefficients, dtype=np.float32).reshape(-1, len(shifts.kinds), shifts.size)
     weights = (weights * shifts.reach[:, None].astype(np.float32))[:, shifts.kind_of]  # [P, K, F]
 
     def moved(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -97,8 +98,8 @@ def shifted(act: Act, shifts: Shifts, coefficients: np.ndarray) -> Act:
 
 
 def best_constant(game: Game, acts: Mapping[str, Act], seat: str, shifts: Shifts, seeds: np.ndarray) -> np.ndarray:
-    """Coefficients [kinds, F] of the best constant shift of one kind of column, over `CONSTANTS`; 0 if none is better."""
-    candidates = np.zeros((1 + len(shifts.kinds) * len(CONSTANTS), len(shifts.kinds), shifts.count))
+    """Coefficients [kinds, F] of the best constant shift of one kind of column in `CONSTANTS`; 0 if none helps."""
+    candidates = np.zeros((1 + len(shifts.kinds) * len(CONSTANTS), len(shifts.kinds), shifts.size))
     for g in range(len(shifts.kinds)):
         candidates[1 + g * len(CONSTANTS) : 1 + (g + 1) * len(CONSTANTS), g, 0] = CONSTANTS
     value = _values(game, acts, seat, shifts, candidates, seeds)
@@ -114,14 +115,17 @@ def best_affine(
     `seeds(generation, games)` are the game seeds of a generation, the same for its `population` candidates, which share
     the `game.batch` games evenly. `spread` is the first standard deviation of a coefficient. Returns the final mean.
     """
-    d = len(shifts.kinds) * shifts.count
+    d = len(shifts.kinds) * shifts.size
     generator = np.random.Generator(np.random.Philox(seed))
     mean = np.zeros(d) if start is None else np.asarray(start, dtype=float).ravel().copy()
     parents = population // 2
     share = np.log(parents + 0.5) - np.log(np.arange(1, parents + 1))
     share /= share.sum()
     mass = 1.0 / np.square(share).sum()
-    c_path, damping = (mass + 2) / (d + mass + 5), 1 + (mass + 2) / (d + mass + 5) + 2 * max(0.0, np.sqrt((mass - 1) / (d + 1)) - 1)
+    c_path, damping = (
+        (mass + 2) / (d + mass + 5),
+        1 + (mass + 2) / (d + mass + 5) + 2 * max(0.0, np.sqrt((mass - 1) / (d + 1)) - 1),
+    )
     c_shape = (4 + mass / d) / (d + 4 + 2 * mass / d)
     learn = (d + 2) / 3  # separable: only d numbers of the covariance are learned
     rank_one = min(1.0, learn * 2 / ((d + 1.3) ** 2 + mass))
@@ -134,15 +138,19 @@ def best_affine(
         z = np.concatenate([half, -half])  # mirrored: the mean of a generation is its centre
         candidates = mean + sigma * np.sqrt(variance) * z
         games = game.batch // population
-        value = _values(game, acts, seat, shifts, candidates.reshape(population, len(shifts.kinds), -1), seeds(generation, games))
+        value = _values(
+            game, acts, seat, shifts, candidates.reshape(population, len(shifts.kinds), -1), seeds(generation, games)
+        )
         best = np.argsort(-value, kind="stable")[:parents]
         step = share @ z[best]
         mean = mean + sigma * np.sqrt(variance) * step
         path = (1 - c_path) * path + np.sqrt(c_path * (2 - c_path) * mass) * step
         shape = (1 - c_shape) * shape + np.sqrt(c_shape * (2 - c_shape) * mass) * np.sqrt(variance) * step
-        variance = (1 - rank_one - rank_many) * variance + rank_one * shape**2 + rank_many * variance * (share @ z[best] ** 2)
+        variance = (
+            (1 - rank_one - rank_many) * variance + rank_one * shape**2 + rank_many * variance * (share @ z[best] ** 2)
+        )
         sigma *= float(np.exp(np.clip(c_path / damping * (np.linalg.norm(path) / expected - 1), -0.5, 0.5)))
-    return mean.reshape(len(shifts.kinds), shifts.count)
+    return mean.reshape(len(shifts.kinds), shifts.size)
 
 
 def _values(

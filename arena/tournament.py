@@ -72,9 +72,7 @@ def pay_offs(market: DealerMarket, entrants: Entrants, *, games: int, seed: int)
     sizes = [len(lists[role]) for role, _ in axes]
     profiles = sorted({_sorted(p, axes, swaps) for p in itertools.product(*(range(s) for s in sizes))})
     seeds = seeds_of(seed, max(games // 2, 1) if any(swaps.values()) else games, STREAM)
-    bench = {
-        agent: entrants[role.name][lists[role.name][0]] for role in market.roles for agent in role.agents[SEATS:]
-    }
+    bench = {agent: entrants[role.name][lists[role.name][0]] for role in market.roles for agent in role.agents[SEATS:]}
     seatings = _seatings(axes, swaps)
     tables = []
     for seating in seatings:
@@ -90,7 +88,11 @@ def pay_offs(market: DealerMarket, entrants: Entrants, *, games: int, seed: int)
         known, order = _sorted(p, axes, swaps), _order(p, axes, swaps)
         values = kept[known]
         for i, place in enumerate(order):
-            alike = [j for j in order if axes[j][0] == axes[place][0] and known[j] == known[place]] if swaps[axes[i][0]] else [place]
+            alike = (
+                [j for j in order if axes[j][0] == axes[place][0] and known[j] == known[place]]
+                if swaps[axes[i][0]]
+                else [place]
+            )
             x = values[:, alike].mean(axis=1)
             mean[(i, *p)] = x.mean()
             se[(i, *p)] = x.std(ddof=1) / np.sqrt(len(x)) if len(x) > 1 else np.nan
@@ -193,7 +195,9 @@ def baselines(market: DealerMarket) -> dict[str, dict[str, Act]]:
     for role in market.roles:
         own = out.setdefault(role.name, {})
         for recipe in recipes[role.name]:
-            name = recipe.kind if recipe.kind != "constant_spread" or recipe.half_spread == "naive" else "monopoly_spread"
+            name = (
+                recipe.kind if recipe.kind != "constant_spread" or recipe.half_spread == "naive" else "monopoly_spread"
+            )
             try:
                 own[name] = recipe.sit(market, role.agents[0])
             except ValueError:  # it needs columns that this market hides
@@ -210,10 +214,15 @@ def meta(tensor: PayoffTensor) -> dict[str, Any]:
     game, members = tensor.game, tensor.members
 
     def named(mixtures: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
-        return {role: {n: float(x) for n, x in zip(members[role], mass, strict=True)} for role, mass in mixtures.items()}
+        return {
+            role: {n: float(x) for n, x in zip(members[role], mass, strict=True)} for role, mass in mixtures.items()
+        }
 
     cce = correlated_equilibrium(game, "cce", "gini")
-    out: dict[str, Any] = {"cce": named(cce.mixtures), "cce_payoffs": dict(zip(tensor.agents, cce.payoffs.tolist(), strict=True))}
+    out: dict[str, Any] = {
+        "cce": named(cce.mixtures),
+        "cce_payoffs": dict(zip(tensor.agents, cce.payoffs.tolist(), strict=True)),
+    }
     if game.payoffs.size <= 20_000:
         out["ce"] = named(correlated_equilibrium(game, "ce", "gini").mixtures)
     out["cce_nashconv"] = nash_conv(game, cce.mixtures)
@@ -276,7 +285,7 @@ def _rated(rows: Comparisons, confidence: float, seed: int) -> list[dict[str, An
 
 
 def files(tensor: PayoffTensor) -> dict[str, Any]:
-    """payoff.json: axes, members by role, means and standard errors [N, s_1, ..., s_N], games per cell, meta-strategies."""
+    """payoff.json: axes, members by role, means and standard errors [N, s_1, ..., s_N], games, meta-strategies."""
     return {
         "schema_version": 1, "roles": list(tensor.roles), "agents": list(tensor.agents),
         "members": {role: list(names) for role, names in tensor.members.items()}, "games": tensor.games,

@@ -1,0 +1,320 @@
+"""What a run or a line-up is worth: tournament, ratings, Nash gap, final games, comparisons, in a run folder.
+
+    payoff.json  ratings.json  nash_gap.jsonl  comparisons.json  curves.json  episodes/part-<line_up>.parquet
+
+All games here come from named streams of the evaluation's seed; training never sees them.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.executors import TWAP, AlmgrenChriss
+from agents.learned import player
+from agents.makers import AvellanedaStoikov, ConstantSpread, tune_avellaneda_stoikov
+from arena import metrics, snapshot, tournament
+from arena.game import Game
+from arena.markets.dealer import DealerMarket
+from arena.nash_gap import Job, NashGap, Profile, Search, Train, Weights, naive_acts, nash_gap
+from arena.quotes import quote_curves
+from arena.record import record, write_record
+from arena.rollout import Act, play, seeds_of
+from arena.run_folder import RunFolder
+from arena.scenario import EvaluationSettings, Scenario, TrainingSettings
+from arena.snapshot import SnapshotError
+from arena.tournament import PayoffTensor
+
+EPISODES = 256
+"""Games of the final profile, and of each line-up beside it, that are kept for the report."""
+FINAL_GAMES, COMPARED_GAMES = 31, 32
+"""Streams of game seeds: the kept games, and the comparisons with baselines."""
+GAP, SAVING = 0.05, 0.05
+"""What a self-play run must reach: the gap's upper bound as a share of the naive profile's, and the trader's saving."""
+RESPONDER = {"learning_rate": 6e-3, "epochs": 2, "minibatch": 3200, "gae_lambda": 0.9, "schedule": "linear"}
+"""Training settings of best responders where they differ from self-play's: few games, large steps (docs/judging.md)."""
+
+LEARNED = "learned"
+"""Label of the seats that the trained policies play."""
+
+Say = Callable[[str], None]
+
+
+class Verdict(NamedTuple):
+    """What was found: the Nash gap, the pay-off tensor and ratings, and comparisons with baselines."""
+
+    gap: NashGap
+    tensor: PayoffTensor
+    ratings: dict[str, list[dict[str, Any]]]
+    comparisons: dict[str, Any]
+
+
+# --- who plays --------------------------------------------------------------------------------------------------------
+
+
+def profile_of(scenario: Scenario, networks: Mapping[str, Weights]) -> Profile:
+    """The profile of a scenario: learning seats play the network of their role, the others as the scenario says.
+
+    Raises ValueError naming a seat that learns but has no network.
+    """
+    acts, labels, weights = {}, {}, {}
+    learned = {role: player(network) for role, network in networks.items()}
+    for role in scenario.market.roles:
+        for seat in role.agents:
+            recipe = scenario.players[seat]
+            if recipe.kind != "learned":
+                acts[seat], labels[seat] = recipe.sit(scenario.market, seat), recipe.model_dump_json()
+            elif role.name in learned:
+                acts[seat], labels[seat], weights[seat] = learned[role.name], LEARNED, networks[role.name]
+            else:
+                raise ValueError(
+                    f"players.{seat}: this seat learns and has no trained policy; judge a run, or name its player"
+                )
+    return Profile(acts, labels, weights)
+
+
+def final_networks(folder: Path, scenario: Scenario) -> dict[str, Weights]:
+    """The weights a run ended with, by role: the newest of profile/, else the league's newest main member.
+
+    Raises SnapshotError when a role that learns has left none.
+    """
+    found = {}
+    for role in scenario.market.roles:
+        if any(scenario.players[seat].kind == "learned" for seat in role.agents):
+            newest = _members(folder / "profile", role.name) or [
+                r for r in _members(folder / "league", role.name) if not r.is_exploiter
+            ]
+            if not newest:
+                raise SnapshotError(
+                    f"{folder}: no trained {role.name} in profile/ or league/; allowed is a run that has trained"
+                )
+            where = "profile" if (folder / "profile" / f"{newest[-1].name}.npz").is_file() else "league"
+            found[role.name] = snapshot.read(folder / where, newest[-1].name).weights
+    return found
+
+
+def entrants_of(scenario: Scenario, profile: Profile, league: Path | None) -> dict[str, dict[str, Act]]:
+    """Who enters the tournament, by role, most important first: profile, newest, first, best, baselines, others."""
+    out: dict[str, dict[str, Act]] = {}
+    scripted = tournament.baselines(scenario.market)
+    ratings = _live_ratings(league) if league is not None else {}
+    for role in scenario.market.roles:
+        own: dict[str, Act] = {}
+        for seat in role.agents:
+            label = profile.labels[seat]
+            own.setdefault("final" if label == LEARNED else scenario.players[seat].kind, profile.acts[seat])
+        stored = _members(league, role.name) if league is not None else []
+        names = [one.name for one in stored]
+        rated = ratings.get(role.name, {})
+        best = sorted((n for n in names if n in rated), key=lambda n: -rated[n])[:1]
+        order = list(dict.fromkeys([*names[-1:], *names[:1], *best]))
+        for name in order:
+            own[name] = player(snapshot.read(league, name).weights)  # type: ignore[arg-type]
+        own |= {name: act for name, act in scripted[role.name].items() if name not in own}
+        for name in reversed(names):
+            if name not in own:
+                own[name] = player(snapshot.read(league, name).weights)  # type: ignore[arg-type]
+        out[role.name] = own
+    return out
+
+
+def _members(folder: Path, role: str) -> list[snapshot.Record]:
+    """A role's stored members, oldest first."""
+    found = [
+        snapshot.read_record(folder, path.stem) for path in folder.glob("*.json") if path.with_suffix(".npz").is_file()
+    ]
+    return sorted((one for one in found if one.role == role), key=lambda one: (one.iteration, one.name))
+
+
+def _live_ratings(league: Path) -> dict[str, dict[str, float]]:
+    try:
+        index = json.loads((league / "league.json").read_text())["ratings"]
+        return {role: {name: one[0] for name, one in table.items()} for role, table in index.items()}
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return {}
+
+
+# --- the Nash gap -----------------------------------------------------------------------------------------------------
+
+
+def measure_gap(scenario: Scenario, profile: Profile, *, quick: bool = False, cores: int = 1) -> NashGap:
+    """The Nash gap of a profile, relative to the naive profile's by the same search.
+
+    `quick` is for use during training: shifts and one short responder per seat, fewer games.
+    """
+    naive = _naive_gap(scenario.market, scenario.training, scenario.evaluation, quick, cores)
+    return nash_gap(
+        scenario.market,
+        profile,
+        _search(scenario.market, scenario.training, scenario.evaluation, quick, cores),
+        naive=naive,
+    )
+
+
+@lru_cache(maxsize=8)
+def _naive_gap(
+    market: DealerMarket, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
+) -> NashGap:
+    return nash_gap(market, naive_acts(market), _search(market, training, evaluation, quick, cores))
+
+
+def _search(
+    market: DealerMarket, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
+) -> Search:
+    from arena.training.frame import action_frame
+
+    reach = {role: frame[1] for role, frame in action_frame(market).items()}
+    facts: dict[str, Any] = {"confidence": evaluation.confidence, "seed": evaluation.seed, "reach": reach}
+    if quick:
+        few = {"choice_games": 256, "fresh": 0, "warm": 1, "generations": 12, "shift_games": 32}
+        train = trainer(market, training, evaluation, cores, share=0.25)
+        return Search(games=max(evaluation.games // 4, 2), train=train, **few, **facts)
+    facts |= {"fresh": evaluation.responders, "warm": evaluation.warm_responders}
+    return Search(games=evaluation.games, train=trainer(market, training, evaluation, cores), **facts)
+
+
+def trainer(
+    market: DealerMarket, training: TrainingSettings, evaluation: EvaluationSettings, cores: int = 1, share: float = 1.0
+) -> Train:
+    """Trains best responders on `cores` threads, `share` of the evaluation's iterations each."""
+    from arena.training.responder import train_responder
+
+    settings = training.model_copy(update=RESPONDER)
+    iterations = max(1, round(share * evaluation.responder_iterations))
+
+    def one(job: Job) -> Weights:
+        return train_responder(
+            market, job.seat, job.profile.acts, settings, iterations=iterations, games=evaluation.responder_games,
+            seed=job.seed, initial=job.initial,
+        )  # fmt: skip
+
+    def train(jobs: Sequence[Job]) -> Sequence[Weights]:
+        with ThreadPoolExecutor(max_workers=max(1, min(cores, len(jobs)))) as threads:
+            return list(threads.map(one, jobs))
+
+    return train
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    run: RunFolder, scenario: Scenario, profile: Profile, iteration: int, *, cores: int = 1, say: Say = lambda _: None
+) -> Verdict:
+    """Everything about a profile, written into the run folder, whose league/ enters the tournament if there is one."""
+    market, evaluation = scenario.market, scenario.evaluation
+    started = time.perf_counter()
+
+    def tell(what: str) -> None:
+        say(f"{what} ({time.perf_counter() - started:.0f} s)")
+
+    league = run.path / "league"
+    entrants = entrants_of(scenario, profile, league if league.is_dir() else None)
+    shortened = {role: dict(list(own.items())[: evaluation.members]) for role, own in entrants.items()}
+    tensor = tournament.pay_offs(market, shortened, games=evaluation.tournament_games, seed=evaluation.seed)
+    ratings = tournament.rate_all(market, entrants, tensor, seed=evaluation.seed, confidence=evaluation.confidence)
+    run.write_json("payoff.json", tournament.files(tensor))
+    run.write_json("ratings.json", ratings)
+    tell(f"tournament: {len(tensor.samples)} line-ups")
+    gap = measure_gap(scenario, profile, cores=cores)
+    run.drop_lines_after("nash_gap.jsonl", iteration - 1)
+    run.add_line("nash_gap.jsonl", gap.line(iteration))
+    tell(f"Nash gap: {gap.nashconv:.4g}, {100 * gap.relative:.2g} % of the naive profile's")
+    others = _baselines(scenario, profile)
+    comparisons = compare(scenario, profile, others, gap)
+    run.write_json("comparisons.json", comparisons)
+    _final_games(run, scenario, profile, others)
+    tell("final games and comparisons")
+    return Verdict(gap, tensor, ratings, comparisons)
+
+
+def _baselines(scenario: Scenario, profile: Profile) -> dict[tuple[str, str], Act]:
+    """Baselines by (seat, name) for one seat of each role, a learning one if there is; tuned against these others."""
+    market = scenario.market
+    out: dict[tuple[str, str], Act] = {}
+    for role in market.roles:
+        seat = next((s for s in role.agents if profile.labels[s] == LEARNED), role.agents[0])
+        others = {agent: act for agent, act in profile.acts.items() if agent != seat}
+        recipes: list[Any] = [TWAP(), AlmgrenChriss()]
+        if role.name == "maker":
+            recipes = [AvellanedaStoikov(), ConstantSpread()]
+        for recipe in recipes:
+            try:
+                tuned = recipe.kind == "avellaneda_stoikov"
+                own = tune_avellaneda_stoikov(market, seat, others) if tuned else recipe
+                out[seat, recipe.kind] = own.sit(market, seat)
+            except ValueError:  # it needs columns that this market hides, or impact that it does not have
+                continue
+    return out
+
+
+def compare(
+    scenario: Scenario, profile: Profile, others: Mapping[tuple[str, str], Act], gap: NashGap | None
+) -> dict[str, Any]:
+    """Paired comparisons of the profile's seats with baselines in them, and which targets of self-play are reached.
+
+    For an executor, `saving` is the share of the baseline's cost plus penalties (its reward with the other sign) that
+    the profile's trader saves. A target is reached when the interval's worse end reaches it.
+    """
+    market, evaluation = scenario.market, scenario.evaluation
+    game, seeds = Game(market, evaluation.games), seeds_of(evaluation.seed, evaluation.games, COMPARED_GAMES)
+    base = play(game, profile.acts, seeds)
+    rows: list[dict[str, Any]] = []
+    targets: list[dict[str, Any]] = []
+    learned = {seat for seat, label in profile.labels.items() if label == LEARNED}
+    if gap is not None and learned and np.isfinite(gap.relative_high):
+        targets.append(_target("Nash gap as a share of the naive profile's, upper bound", gap.relative_high, GAP, True))
+    for (seat, name), act in others.items():
+        ours = base.returns_of(seat)
+        theirs = play(game, {**profile.acts, seat: act}, seeds).returns_of(seat)
+        difference, p = metrics.paired(ours, theirs, evaluation.confidence)
+        row = {"seat": seat, "player": profile.labels[seat], "other": name, **difference._asdict(), "p": p}
+        row |= {"mean_player": float(ours.mean()), "mean_other": float(theirs.mean())}
+        saving = metrics.ratio(ours - theirs, -theirs, evaluation.confidence)
+        if seat in market.executor_names:
+            row["saving"] = saving._asdict()
+        rows.append(row)
+        if seat in learned and name in ("avellaneda_stoikov", "almgren_chriss"):
+            targets.append(_target(f"{seat} over {name} in its seat, lower bound, $ per game", difference.low, 0.0))
+        if seat in learned and name == "twap":
+            targets.append(
+                _target(f"{seat}: share of twap's cost and penalties saved, lower bound", saving.low, SAVING)
+            )
+    about = {"schema_version": 1, "games": evaluation.games, "confidence": evaluation.confidence}
+    return {**about, "rows": rows, "targets": targets}
+
+
+def _target(name: str, value: float, bound: float, below: bool = False) -> dict[str, Any]:
+    """A target and whether it is reached: `value` is an end of an interval that must lie above (or below) `bound`."""
+    reached = value <= bound if below else value >= bound
+    return {"name": name, "value": value, "bound": bound, "below": below, "reached": bool(reached)}
+
+
+def _final_games(run: RunFolder, scenario: Scenario, profile: Profile, others: Mapping[tuple[str, str], Act]) -> None:
+    """Games of the profile and of each baseline in it, on the same seeds, with the quotes seen on the way."""
+    market, evaluation = scenario.market, scenario.evaluation
+    count = min(EPISODES, evaluation.games)
+    game, seeds = Game(market, count), seeds_of(evaluation.seed, count, FINAL_GAMES)
+    names: dict[str, str] = {
+        seat: LEARNED if label == LEARNED else scenario.players[seat].kind for seat, label in profile.labels.items()
+    }
+    final = play(game, profile.acts, seeds, trace=True)
+    assert final.state is not None
+    episodes = run.path / "episodes"
+    for stale in episodes.glob("part-*.parquet"):
+        stale.unlink()
+    write_record(record(market, final.state, names), episodes)
+    quoting = {names[s]: profile.acts[s] for s in reversed(market.maker_names)}
+    for (seat, name), act in others.items():
+        if seat in market.maker_names:
+            quoting.setdefault(name, act)
+        played = play(game, {**profile.acts, seat: act}, seeds, trace=True)
+        assert played.state is not None
+        write_record(record(market, played.state, {**names, seat: name}, f"{seat}-{name}"), episodes)
+    product = market.executors[0].product if market.executors else None
+    run.write_json("curves.json", quote_curves(market, final, quoting, product))
