@@ -171,7 +171,7 @@ def _search(
     reach = {role: frame[1] for role, frame in action_frame(market).items()}
     facts: dict[str, Any] = {"confidence": evaluation.confidence, "seed": evaluation.seed, "reach": reach}
     if quick:
-        few = {"choice_games": 256, "fresh": 0, "warm": 1, "generations": 12, "shift_games": 32}
+        few: dict[str, Any] = {"choice_games": 256, "fresh": 0, "warm": 1, "generations": 12, "shift_games": 32}
         train = trainer(market, training, evaluation, cores, share=0.25)
         return Search(games=max(evaluation.games // 4, 2), train=train, **few, **facts)
     facts |= {"fresh": evaluation.responders, "warm": evaluation.warm_responders}
