@@ -172,10 +172,11 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder for one process; raises RunFolderError when another one that lives holds it."""
         path = self.path / "running.pid"
+        holder = 0
         with contextlib.suppress(OSError, ValueError):
             holder = int(path.read_text())
-            if holder != os.getpid() and _alive(holder):
-                raise RunFolderError(f"{self.path}: process {holder} is training here; wait for it or stop it")
+        if holder not in (0, os.getpid()) and _alive(holder):
+            raise RunFolderError(f"{self.path}: process {holder} is training here; wait for it or stop it")
         self.write_text("running.pid", str(os.getpid()))
         try:
             yield
