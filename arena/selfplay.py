@@ -52,7 +52,7 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
                 restore(algorithm, last)
             for name in (METRICS, GAPS):
                 run.drop_lines_after(name, algorithm.iteration)
-            history, spent = run.lines(METRICS), []
+            history, spent = run.lines(METRICS), [0.0]
             board, gauges = TensorBoard(run), Gauges(scenario.name)
             title = f"{scenario.name}, seed {training.seed}, {run.path}"
             with Watch(title, [name for name in names if "exploiter" not in name], training.iterations) as watch:
@@ -74,7 +74,7 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
                         watch.gap = judge(run, scenario, algorithm, gauges, cores, watch.note)
                     if done % training.checkpoint_every == 0 or done == training.iterations or stop:
                         run.save_checkpoint(algorithm.save_to_path)
-                    spent = [*spent[-30:], time.perf_counter() - started]
+                    spent = [*[s for s in spent if s][-30:], time.perf_counter() - started]
                     watch.show(line, sum(spent) / len(spent) * (training.iterations - done))
                 watch.gap = judge(run, scenario, algorithm, gauges, cores, watch.note, final=True)
             board.close()

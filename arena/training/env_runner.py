@@ -70,6 +70,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         self.roles = {role.name: role for role in self.scenario.market.roles}
         self.scripted = scripted_acts(self.scenario)
         self.games: dict[int, Game] = {}
+        self.num_env_steps_sampled_lifetime: int = 0
         self.members: dict[str, Weights] = {}
         self.order: Order | None = None
         self.make_module()
@@ -84,7 +85,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         """The modules of the trained roles, with whatever weights they start from."""
         self.module = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=False).build()
 
-    def get_spaces(self) -> dict[str, tuple[gym.Space, gym.Space]]:
+    def get_spaces(self) -> dict[str, Any]:
         """Observation and action space of every trained role and, by agent, of the environment."""
         by_role = {
             name: (observation_space(role), gym.spaces.Box(-1.0, 1.0, (role.action.size,), np.float32))
@@ -93,7 +94,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         agents = {agent: by_role[name] for name, role in self.roles.items() for agent in role.agents}
         whole = tuple(gym.spaces.Dict({agent: pair[i] for agent, pair in agents.items()}) for i in (0, 1))
         own = {name: by_role[name.removesuffix("_exploiter")] for name in learner_names(self.scenario)}
-        return {INPUT_ENV_SPACES: whole, INPUT_ENV_SINGLE_SPACES: whole} | own
+        return {INPUT_ENV_SPACES: whole, INPUT_ENV_SINGLE_SPACES: whole, **own}
 
     def weights(self) -> dict[str, dict[str, np.ndarray]]:
         """The weights this runner holds, by role."""

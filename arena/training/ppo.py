@@ -1,5 +1,6 @@
 """SelfPlayPPO: RLlib's PPO whose batch is whole blocks of games and whose opponents come from a league."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ class SelfPlayPPO(PPO):
                 self._look(done)
         self.metrics.log_value((LEAGUE, "size"), len(self.league), window=1)
 
-    def _open_league(self, weights: dict[str, Weights]) -> None:
+    def _open_league(self, weights: Mapping[str, Weights]) -> None:
         """The first members are the policies as they start, unless a checkpoint brought others."""
         for role in self.seats:
             if not self.league.members(role):
@@ -181,7 +182,7 @@ class SelfPlayPPO(PPO):
         exploiter = learner != role_of(learner)
         return Snapshot(name, role_of(learner), iteration, self.scenario.hash, weights, is_exploiter=exploiter)
 
-    def _order(self, weights: dict[str, Weights]) -> Order:
+    def _order(self, weights: Mapping[str, Weights]) -> Order:
         training = self.scenario.training
         blocks = training.games // training.block
         count = blocks * group_count(self.scenario.league.slots, blocks, training.block)
