@@ -177,11 +177,13 @@ def maker_observation(market: "DealerMarket") -> Layout:
 def executor_observation(market: "DealerMarket") -> Layout:
     """What an executor sees, in the order in which `observe` writes it."""
     size = max(e.size if isinstance(e.size, float) else np.max(np.abs(e.size.mean)) + e.size.spread for e in market.executors)
+    pace = size / market.clock.horizon
     fields = _common(market)
     if market.executors_observe.own:
         fields += [
             Field("remaining", (), (), "lots, > 0 to buy", -_FAR, _FAR, 0.0, size / 2),
             Field("to_trade", (), (), "lots left in the direction of the order", -_FAR, _FAR, size / 2, size / 3.5),
+            Field("pace", (), (), f"lots/{market.clock.unit}: to_trade / time_left", -_FAR, _FAR, pace, pace / 2),
             Field("executor_fill", (), (), "lots", -_FAR, _FAR, 0.0, market.flow.lot),
         ]
     return Layout(fields + _rivals(market, market.executors_observe, 2, SIDES, "best_distance", market.makers.count))
@@ -314,6 +316,11 @@ def observe(size, at, state, out, low, high, log_strike, product_of, time_left, 
             c = _put(out, c, remaining, lo, hi, low, high)
             for g in range(row.shape[0]):
                 row[g] = remaining[g] * direction[g]
+            c = _put(out, c, row, lo, hi, low, high)
+            # the rate that would just finish in time; nobody acts on it once no time is left
+            inverse = 1.0 / time_left if time_left > 0.0 else 0.0
+            for g in range(row.shape[0]):
+                row[g] *= inverse
             c = _put(out, c, row, lo, hi, low, high)
             c = _put(out, c, state[at[EXECUTOR_FILL] + j, lo:hi], lo, hi, low, high)
         if trader_rivals == QUOTES:
