@@ -38,6 +38,8 @@ GAP, SAVING = 0.05, 0.05
 """What a self-play run must reach: the gap's upper bound as a share of the naive profile's, and the trader's saving."""
 RESPONDER = {"learning_rate": 6e-3, "epochs": 2, "minibatch": 3200, "gae_lambda": 0.9, "schedule": "linear"}
 """Training settings of best responders where they differ from self-play's: few games, large steps (docs/judging.md)."""
+WARM_LEARNING_RATE = 1e-3
+"""Step size of responders that start from the profile's own weights: they look for improvements nearby."""
 
 LEARNED = "learned"
 """Label of the seats that the trained policies play."""
@@ -170,6 +172,7 @@ def _search(
 
     reach = {role: frame[1] for role, frame in action_frame(market).items()}
     facts: dict[str, Any] = {"confidence": evaluation.confidence, "seed": evaluation.seed, "reach": reach}
+    facts["scripted"] = tournament.baselines(market)
     if quick:
         few: dict[str, Any] = {"choice_games": 256, "fresh": 0, "warm": 1, "generations": 12, "shift_games": 32}
         train = trainer(market, training, evaluation, cores, share=0.25)
@@ -184,10 +187,12 @@ def trainer(
     """Trains best responders on `cores` threads, `share` of the evaluation's iterations each."""
     from arena.training.responder import train_responder
 
-    settings = training.model_copy(update=RESPONDER)
+    fresh = training.model_copy(update=RESPONDER)
+    warm = fresh.model_copy(update={"learning_rate": WARM_LEARNING_RATE})
     iterations = max(1, round(share * evaluation.responder_iterations))
 
     def one(job: Job) -> Weights:
+        settings = fresh if job.initial is None else warm
         return train_responder(
             market, job.seat, job.profile.acts, settings, iterations=iterations, games=evaluation.responder_games,
             seed=job.seed, initial=job.initial,

@@ -30,6 +30,8 @@ Weights = Mapping[str, np.ndarray]
 SEARCH, CHOICE, JUDGEMENT, SHIFT = 11, 12, 13, 1000
 """Streams of game seeds: constants, choosing a candidate, judging it, and the generations of the affine search."""
 POPULATION = 32
+CLOSE = 0.05
+"""A scripted act is shifted too when it earns within this share of what the seat's own act earns."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Search:
     confidence: float = 0.99
     seed: int = 1_000_003
     train: Train | None = None
+    scripted: Mapping[str, Mapping[str, Act]] = field(default_factory=dict)  # acts to try in a seat, by role and name
     reach: Mapping[str, np.ndarray] | None = None  # typical size of an action by role, [K]; none: a tenth of its range
 
 
@@ -160,7 +163,7 @@ def exchangeable(market: DealerMarket, role: str) -> bool:
 
 
 def search_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
-    """Lower bounds: per seat the best of learned responders and of constant and affine shifts of its own actions.
+    """Lower bounds: per seat the best of learned responders, shifts of its own actions, and scripted acts.
 
     Candidates are found once for seats that are alike (exchangeable, same label) and every one of them is tried in each
     of these seats, so each seat chooses among all that its equals found.
@@ -208,19 +211,30 @@ def _candidates(market: DealerMarket, profile: Profile, seats: Sequence[str], se
     shifts = shifts_of(role, reach)
     batch = POPULATION * search.shift_games
     game = Game(market, batch)
-    constant = best_constant(game, profile.acts, seat, shifts, seeds_of(search.seed, batch, SEARCH))
-    affine = best_affine(
-        game, profile.acts, seat, shifts, lambda g, n: seeds_of(search.seed, n, SHIFT + g),
-        generations=search.generations, population=POPULATION, start=constant, seed=search.seed,
-    )  # fmt: skip
-    found = {"constant shift": constant, "affine shift": affine}
-    out: dict[str, Make] = {name: _shift(shifts, coefficients) for name, coefficients in found.items()}
+    seeds = seeds_of(search.seed, batch, SEARCH)
+    out: dict[str, Make] = {}
+
+    def affine(act: Act, start: np.ndarray | None) -> np.ndarray:
+        return best_affine(
+            game, {**profile.acts, seat: act}, seat, shifts, lambda g, n: seeds_of(search.seed, n, SHIFT + g),
+            generations=search.generations, population=POPULATION, start=start, seed=search.seed,
+        )  # fmt: skip
+
+    constant = best_constant(game, profile.acts, seat, shifts, seeds)
+    out["constant shift"] = _shift(shifts, constant)
+    out["affine shift"] = _shift(shifts, affine(profile.acts[seat], constant))
+    own = float(play(game, profile.acts, seeds).returns_of(seat).mean())
+    for name, act in search.scripted.get(role.name, {}).items():
+        out[name] = _instead(act)
+        value = float(play(game, {**profile.acts, seat: act}, seeds).returns_of(seat).mean())
+        if value > own - CLOSE * abs(own):
+            out[f"affine shift of {name}"] = _instead(shifted(act, shifts, affine(act, None)))
     if search.train is None:
         return out
-    own = profile.weights.get(seat)
-    warm = search.warm if own is not None else 0
+    network = profile.weights.get(seat)
+    warm = search.warm if network is not None else 0
     names = [f"fresh responder {i + 1}" for i in range(search.fresh)] + [f"warm responder {i + 1}" for i in range(warm)]
-    starts = [None] * search.fresh + [own] * warm
+    starts = [None] * search.fresh + [network] * warm
     jobs = [Job(profile, seat, search.seed + 7919 * i, start) for i, start in enumerate(starts)]
     for name, weights in zip(names, search.train(jobs), strict=True):
         out[name] = _instead(player(weights))

@@ -69,9 +69,9 @@ def test_a_run_is_judged_from_its_folder(judged: RunFolder) -> None:
     assert all((judged.path / name).is_file() for name in FILES)
     line = judged.lines("nash_gap.jsonl")[-1]
     assert [seat["seat"] for seat in line["seats"]] == ["mm_0", "mm_1", "trader_0"]
-    assert {"fresh responder 1", "warm responder 1", "constant shift", "affine shift"} == set(
-        line["seats"][0]["candidates"]
-    )
+    tried = {"fresh responder 1", "warm responder 1", "constant shift", "affine shift"}
+    assert tried < set(line["seats"][0]["candidates"])
+    assert "almgren_chriss" in line["seats"][2]["candidates"]
     assert line["nashconv"] == pytest.approx(sum(max(seat["gain"], 0.0) for seat in line["seats"]))
     assert line["low"] <= line["nashconv"] <= line["high"]
     payoff = json.loads((judged.path / "payoff.json").read_text())
