@@ -213,3 +213,11 @@ def test_the_executor_that_the_docs_add_plays_as_it_says() -> None:
     played = play(Game(market, games), players, seeds_of(3, games))
     done = 30.0 - abs(played.last("remaining")[:, 0])
     assert abs(done.mean() - 8.0) < 4.42 * (8.0 / games) ** 0.5
+
+
+def test_the_readme_explains_every_section_of_the_report() -> None:
+    code = "".join((ROOT / "arena" / name).read_text(encoding="utf-8") for name in ("judged.py", "played.py"))
+    titles = set(re.findall(r'Section\(\s*"([^"]+)"', code))
+    explained = {row[0] for row in table_rows(ROOT / "README.md")}
+    assert len(titles) >= 13
+    assert titles <= explained, f"README.md: no row for {sorted(titles - explained)}"
