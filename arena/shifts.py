@@ -24,7 +24,7 @@ from arena.rollout import Act, play
 
 SEEN = (
     "log_volatility", "flow_factor", "inventory", "net_vega", "net_delta", "hedge", "best_rival_distance",
-    "maker_inventory", "to_trade", "trader_remaining", "best_distance",
+    "maker_inventory", "to_trade", "pace", "trader_remaining", "best_distance",
 )  # fmt: skip
 """Observation fields that a shift may depend on, besides the time left."""
 LIMIT = 4.0

@@ -15,11 +15,34 @@ LAYERS = [
     {"arena.rollout", "agents"},
     {"arena.scenario", "arena.mistakes", "arena.table", "arena.board"},  # one game, as a file and on a table
     {
-        "arena.env", "arena.metrics", "arena.tournament", "arena.nash_gap", "arena.shifts", "arena.fluid_response", "arena.run_folder",
-    },  # fmt: skip
-    {"arena.charts", "arena.page", "arena.played", "arena.judged", "arena.console"},  # what a person sees
+        "arena.env",
+        "arena.record",
+        "arena.metrics",
+        "arena.quotes",
+        "arena.run_folder",
+        "arena.fluid_response",
+        "arena.shifts",
+        "arena.nash_gap",
+        "arena.tournament",
+    },
+    {
+        "arena.charts",
+        "arena.page",
+        "arena.played",
+        "arena.judged",
+        "arena.compared",
+        "arena.console",
+    },  # what a person sees
     {"arena.training"},
-    {"arena.selfplay", "arena.evaluate", "arena.judge", "arena.report", "arena.solve", "arena.reproduce", "arena.curriculum"},
+    {
+        "arena.selfplay",
+        "arena.evaluate",
+        "arena.judge",
+        "arena.report",
+        "arena.solve",
+        "arena.reproduce",
+        "arena.curriculum",
+    },
 ]
 FOLDERS = {"arena.solvers", "arena.markets", "arena.training", "agents"}  # their modules share the folder's layer
 ENTRY_POINTS = LAYERS[-1]
