@@ -5,6 +5,7 @@ Exit codes: 0 fine, 1 the run failed, 2 bad usage, scenario or run folder.
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -56,6 +57,9 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
             board, gauges = TensorBoard(run), Gauges(scenario.name)
             title = f"{scenario.name}, seed {training.seed}, {run.path}"
             with Watch(title, [name for name in names if "exploiter" not in name], training.iterations) as watch:
+                watch.gap = next(
+                    (line["relative"] or math.nan for line in run.lines(GAPS)[-1:] if "relative" in line), math.nan
+                )
                 while algorithm.iteration < training.iterations and not stop:
                     started = time.perf_counter()
                     result = algorithm.train()

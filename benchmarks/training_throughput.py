@@ -6,7 +6,8 @@ Both train the shipped scenario with 64 x 64 networks, 4 epochs, minibatches of 
 games per iteration and one remote runner each (`--workers 0`: both in the driver). Stock RLlib is MultiAgentEnvRunner
 with 16 vectorised environments through `arena.training.stock_env.StockEnv`. Printed are medians over rounds, taken in
 turn, of agent-steps per second (one decision of one seat) and their ratio. Line-ups: all seats new, as in stock RLlib;
-the second line is the scenario as shipped, with its league's line-ups and promotion games.
+the second line is the scenario as shipped, with its league's line-ups and promotion games. The last lines time one
+forward pass of all frozen cells of 256 games against 1 and against 16 different members.
 """
 
 import argparse
@@ -15,15 +16,19 @@ import os
 import statistics
 import tempfile
 import time
+from itertools import pairwise
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
+import numpy as np
+import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.ppo import PPOConfig
 
 from arena.scenario import Scenario, load
+from arena.training.frozen import Stack
 from arena.training.ppo import configure
 from arena.training.session import ray_session, trainer
 from arena.training.stock_env import StockEnv
@@ -71,6 +76,37 @@ def seconds(algorithm: Algorithm) -> float:
     return time.perf_counter() - started
 
 
+def opponents(members: int, games: int = 256, cells: int = 16, repeats: int = 300) -> float:
+    """Median seconds of one forward pass of `cells` frozen cells against that many members."""
+    rng = np.random.default_rng(0)
+    sizes = [45, *HIDDEN, 8]
+    flat = {
+        "centre": np.zeros(45),
+        "scale": np.ones(45),
+        "relu": np.array([False]),
+        "baseline": np.zeros(8),
+        "reach": np.ones(8),
+    }
+    weights = []
+    for _ in range(members):
+        layers = {}
+        for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+            layers[f"policy.{2 * i}.weight"] = rng.normal(size=(fan_out, fan_in)) / np.sqrt(fan_in)
+            layers[f"policy.{2 * i}.bias"] = np.zeros(fan_out)
+        weights.append(
+            {name: value.astype(np.float32) if name != "relu" else value for name, value in (flat | layers).items()}
+        )
+    stack = Stack(weights, [cell % members for cell in range(cells)])
+    seen = torch.randn(cells, sizes[0], games // cells)
+    times = []
+    with torch.inference_mode():
+        for _ in range(repeats):
+            started = time.perf_counter()
+            stack.act(seen)
+            times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
 def main() -> None:
     """Measure and print one table, and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,6 +140,9 @@ def main() -> None:
     print(f"{'iterations with':24s} {'agent-steps/s':>14s} {'ratio':>7s}")
     for label, value in medians.items():
         print(f"{label:24s} {value:14,.0f} {value / base:7.1f}")
+    torch.set_num_threads(1)
+    one, many = opponents(1), opponents(16)
+    print(f"frozen forward pass, 1 member: {1e6 * one:.0f} us; 16 members: {1e6 * many:.0f} us; ratio {many / one:.2f}")
     print(json.dumps({"rates": medians, "rounds": given.rounds, "workers": given.workers, "cpus": os.cpu_count()}))
 
 
