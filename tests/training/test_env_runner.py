@@ -25,7 +25,11 @@ def alone(small: Scenario) -> BatchedEnvRunner:
 def same(first: Any, second: Any) -> bool:
     """Whether two samples are equal in every bit."""
     arrays = [
-        [*sample.played.returns.values(), *sample.played.volume.values(), *(a for t in sample.played.tracks.values() for a in t)]
+        [
+            *sample.played.returns.values(),
+            *sample.played.volume.values(),
+            *(a for t in sample.played.tracks.values() for a in t),
+        ]
         for sample in (first, second)
     ]
     return all(np.array_equal(a, b) for a, b in zip(*arrays, strict=True))
