@@ -21,6 +21,7 @@ from agents.makers import AvellanedaStoikov, ConstantSpread, tune_avellaneda_sto
 from arena import metrics, snapshot, tournament
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
+from arena.markets.market import Role
 from arena.nash_gap import Job, NashGap, Profile, Search, Train, Weights, naive_acts, nash_gap
 from arena.quotes import quote_curves
 from arena.record import record, write_record
@@ -62,11 +63,12 @@ class Verdict(NamedTuple):
 def profile_of(scenario: Scenario, networks: Mapping[str, Weights]) -> Profile:
     """The profile of a scenario: learning seats play the network of their role, the others as the scenario says.
 
-    Raises ValueError naming a seat that learns but has no network.
+    Raises ValueError naming a seat that learns but has no network, or a network of other columns than its role's.
     """
     acts, labels, weights = {}, {}, {}
     learned = {role: player(network) for role, network in networks.items()}
     for role in scenario.market.roles:
+        _fits(role, networks)
         for seat in role.agents:
             recipe = scenario.players[seat]
             if recipe.kind != "learned":
@@ -78,6 +80,17 @@ def profile_of(scenario: Scenario, networks: Mapping[str, Weights]) -> Profile:
                     f"players.{seat}: this seat learns and has no trained policy; judge a run, or name its player"
                 )
     return Profile(acts, labels, weights)
+
+
+def _fits(role: Role, networks: Mapping[str, Weights]) -> None:
+    """Refuses a network that was trained for other columns than a role's."""
+    if role.name in networks:
+        found = (len(networks[role.name]["centre"]), len(networks[role.name]["baseline"]))
+        if found != (role.observation.size, role.action.size):
+            wanted = f"{role.observation.size} and {role.action.size}"
+            raise ValueError(
+                f"{role.name}: its policy sees {found[0]} and moves {found[1]} columns; this market has {wanted}"
+            )
 
 
 def final_networks(folder: Path, scenario: Scenario) -> dict[str, Weights]:
@@ -229,7 +242,7 @@ def judge(
     gap = measure_gap(scenario, profile, cores=cores)
     run.drop_lines_after("nash_gap.jsonl", iteration - 1)
     run.add_line("nash_gap.jsonl", gap.line(iteration))
-    tell(f"Nash gap: {gap.nashconv:.4g}, {100 * gap.relative:.2g} % of the naive profile's")
+    tell(f"Nash gap: {gap.nashconv:.4g}, {100 * gap.relative:.3g} % of the naive profile's")
     others = _baselines(scenario, profile)
     comparisons = compare(scenario, profile, others, gap)
     run.write_json("comparisons.json", comparisons)

@@ -26,8 +26,8 @@ from arena.solvers.matrix_game import MatrixGame, correlated_equilibrium, nash_c
 
 STREAM = 21
 """Stream of the tournament's game seeds."""
-LARGEST = 600
-"""Profiles played at most; the lists of entrants are shortened to stay below."""
+MEMBERS, LARGEST = 10, 600
+"""Entrants per role and profiles played at most; the lists of entrants are cut from the end to stay below."""
 BATCH = 4096
 SEATS = 2
 """Seats per role that become axes of the tensor; further ones are played by the role's first entrant."""
@@ -61,14 +61,15 @@ class PayoffTensor:
 def pay_offs(market: DealerMarket, entrants: Entrants, *, games: int, seed: int) -> PayoffTensor:
     """Plays every profile of the entrants on the same seeds.
 
-    Raises ValueError when a role has no entrant. Lists are cut from the end where the profiles would exceed `LARGEST`.
+    Raises ValueError when a role has no entrant. Lists are cut to `MEMBERS` and to `LARGEST` profiles.
     """
     axes = [(role.name, agent) for role in market.roles for agent in role.agents[:SEATS]]
     for role in market.roles:
         if not entrants.get(role.name):
             raise ValueError(f"tournament: nobody enters as {role.name}; every role needs an entrant")
     swaps = {role.name: exchangeable(market, role.name) and len(role.agents) > 1 for role in market.roles}
-    lists = _shortened({role.name: list(entrants[role.name]) for role in market.roles}, [r for r, _ in axes], swaps)
+    first = {role.name: list(entrants[role.name])[:MEMBERS] for role in market.roles}
+    lists = _shortened(first, [r for r, _ in axes], swaps)
     sizes = [len(lists[role]) for role, _ in axes]
     profiles = sorted({_sorted(p, axes, swaps) for p in itertools.product(*(range(s) for s in sizes))})
     seeds = seeds_of(seed, max(games // 2, 1) if any(swaps.values()) else games, STREAM)

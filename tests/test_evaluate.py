@@ -109,6 +109,13 @@ def test_the_final_policies_come_from_profile_then_from_the_league(tmp_path: Pat
         final_networks(run.path, scenario)
 
 
+def test_a_policy_of_another_market_is_refused(tmp_path: Path) -> None:
+    run, _ = trained(tmp_path, 5)
+    other = loads(SCENARIO, ["market.makers.observe.rivals=none"])
+    with pytest.raises(ValueError, match=r"maker: its policy sees \d+ and moves 2 columns; this market has \d+ and 2"):
+        profile_of(other, final_networks(run.path, other))
+
+
 def test_a_scripted_line_up_is_judged_without_training(tmp_path: Path) -> None:
     file = tmp_path / "little.yaml"
     file.write_text(SCENARIO)
