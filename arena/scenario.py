@@ -94,7 +94,7 @@ class EvaluationSettings(BaseModel):
         2, ge=0, description="best responders per seat that start from the profile's own weights"
     )
     responder_iterations: Count = Field(80, description="training iterations of one responder")
-    responder_games: Count = Field(256, description="games per iteration of one responder")
+    responder_games: Count = Field(128, description="games per iteration of one responder")
     confidence: float = Field(0.99, gt=0.5, lt=1, description="confidence of every interval")
     members: int = Field(10, ge=2, le=10, description="league members per role in the pay-off tensor")
     tournament_games: Count = Field(128, description="games per cell of the pay-off tensor")
