@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from arena.markets import draws
 from arena.markets.dealer import DealerMarket
 from arena.markets.dealer_kernel import BLOCK, advance, begin
-from arena.markets.dealer_tables import tables
+from arena.markets.dealer_tables import packed
 from arena.markets.ledger import LedgerError, message
 from arena.markets.market import Role
 
@@ -32,7 +32,7 @@ class Game:
             raise ValueError(f"batch must be at least 1, found {batch}")
         self.market, self.batch, self.steps = market, batch, market.clock.steps
         self.roles: dict[str, Role] = {role.name: role for role in market.roles}
-        self._tables = tables(market)
+        self._tables = packed(market)
         width = -(-batch // _LANES) * _LANES
         stride = width + (_SKEW if width > BLOCK else 0)
         self._state = np.zeros((market.state.size, stride))

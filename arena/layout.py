@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import ConfigDict
 
 STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -28,8 +29,8 @@ class Field(NamedTuple):
     unit: str = ""
     low: float = -np.inf
     high: float = np.inf
-    centre: float | Sequence[float] = 0.0
-    scale: float | Sequence[float] = 1.0
+    centre: ArrayLike = 0.0
+    scale: ArrayLike = 1.0
 
     @property
     def size(self) -> int:
@@ -51,7 +52,8 @@ class Layout:
             if field.name in self._slices:
                 raise ValueError(f"layout: field '{field.name}' appears twice")
             if field.labels and len(field.labels) != field.size:
-                raise ValueError(f"layout: field '{field.name}' has {field.size} columns and {len(field.labels)} labels")
+                found = f"{field.size} columns and {len(field.labels)} labels"
+                raise ValueError(f"layout: field '{field.name}' has {found}")
             self._slices[field.name] = slice(start, start + field.size)
             start += field.size
         self.size = start

@@ -96,7 +96,7 @@ def play(game: Game, players: Mapping[str, Act], seeds: NDArray[np.uint64], *, t
 
 
 def seeds_of(seed: int, count: int, stream: int = 0) -> NDArray[np.uint64]:
-    """`count` game seeds of a named stream, a pure function of (seed, stream): common random numbers by construction."""
+    """`count` game seeds of a named stream, a pure function of (seed, stream): common random numbers."""
     signed = (seed + 2**63) % 2**64 - 2**63  # any integer, as the 64-bit one that the kernel takes
     base = np.arange(count, dtype=np.uint64) + np.uint64(draws.key(signed, stream, 0))
     out = np.empty_like(base)

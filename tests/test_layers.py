@@ -1,4 +1,4 @@
-"""Who may import whom: docs/model.md draws the rooms, this file keeps the doors shut."""
+"""Who may import whom: docs/design.md draws the rooms, this file keeps the doors shut."""
 
 import ast
 from collections.abc import Iterator

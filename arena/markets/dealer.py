@@ -1,12 +1,14 @@
 """The option dealer market: makers quote a chain, executors and noise traders trade against the quotes.
 
-This file holds the parameters, what they must satisfy and the names of all columns; `dealer_kernel` holds the rules.
+This file holds the parameters and what they must satisfy; the seats' own are in `dealer_seats`, the names of all
+columns in `dealer_columns`, the rules in `dealer_kernel`.
 
 One step, for every game at once: the makers' quotes and the executors' rates are read; noise orders arrive and are
 filled (Poisson counts or fluid amounts); executors' orders are routed among the same quotes; deltas are hedged; spot,
 volatility, shocks and the noise factor move; positions are marked and rewards are paid.
 """
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -14,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from arena.layout import STRICT, Layout
+from arena.markets.dealer_seats import Executor, Makers, QuadraticRisk, Start
 from arena.markets.fills import FlowRule, SoftBest
 from arena.markets.market import Clock, Observe, Role
 from arena.markets.underlying import NonNegative, Positive, Profile, Underlying
@@ -21,14 +24,6 @@ from arena.markets.underlying import NonNegative, Positive, Profile, Underlying
 Side = tuple[NonNegative, NonNegative]
 LARGEST_MEAN = 500.0
 """Largest expected number of orders per step, side and product that Poisson flow accepts."""
-
-
-class Start(BaseModel):
-    """A number drawn anew for each game and seat: uniform on mean -+ spread (whole lots in Poisson flow)."""
-
-    model_config = STRICT
-    mean: float | tuple[float, ...] = Field(default=0.0, description="one number, or one per seat, lots")
-    spread: NonNegative = Field(default=0.0, description="half-width of the uniform draw, lots")
 
 
 class Product(BaseModel):
@@ -138,142 +133,6 @@ class Fees(BaseModel):
     taker: float = 0.0
 
 
-class PerfectHedge(BaseModel):
-    """Each step the venue pays the maker -q (p(t+dt, S') - p(t, S)) at the model price: no residual stays."""
-
-    model_config = STRICT
-    kind: Literal["perfect"] = "perfect"
-
-
-class CostlyHedge(BaseModel):
-    """Shares -q delta are held from step to step, traded at S with a proportional cost; gamma and theta stay."""
-
-    model_config = STRICT
-    kind: Literal["costly"]
-    cost: NonNegative = Field(default=0.0, description="proportional cost per trade, fraction of value")
-
-
-class AgentHedge(BaseModel):
-    """The maker chooses its shares: -q delta + offset, the offset an action in [-range, range]."""
-
-    model_config = STRICT
-    kind: Literal["agent"]
-    cost: NonNegative = Field(default=0.0, description="proportional cost per trade, fraction of value")
-    range: Positive = Field(default=20.0, description="largest offset from the delta-neutral holding, shares")
-
-
-class NoHedge(BaseModel):
-    """Nothing is hedged (an asset at a constant reference price, for instance)."""
-
-    model_config = STRICT
-    kind: Literal["none"]
-
-
-Hedging = Annotated[PerfectHedge | CostlyHedge | AgentHedge | NoHedge, Field(discriminator="kind")]
-
-
-class SeparableRisk(BaseModel):
-    """Terminal psi sum_i (P_i q_i)^2, the penalty of Fang & Xu."""
-
-    model_config = STRICT
-    kind: Literal["separable"]
-    terminal_penalty: NonNegative = Field(default=0.0, description="psi, 1/currency")
-
-
-class PortfolioRisk(BaseModel):
-    """Terminal psi (sum_i P_i q_i)^2."""
-
-    model_config = STRICT
-    kind: Literal["portfolio"]
-    terminal_penalty: NonNegative = Field(default=0.0, description="psi, 1/currency")
-
-
-class RunningRisk(BaseModel):
-    """Running (ra/2) |loading' q|^2, the variance rate of the shocks, and terminal psi sum_i (P_i q_i)^2."""
-
-    model_config = STRICT
-    kind: Literal["running"]
-    risk_aversion: NonNegative = Field(description="ra, 1/currency")
-    terminal_penalty: NonNegative = Field(default=0.0, description="psi, 1/currency")
-
-
-class VegaRisk(BaseModel):
-    """Running (ra/2) nu^2 (sum_i vega_i q_i)^2 and terminal psi sum_i (P_i q_i)^2."""
-
-    model_config = STRICT
-    kind: Literal["vega"]
-    risk_aversion: NonNegative = Field(default=0.5, description="ra, 1/currency")
-    vega_noise: NonNegative = Field(default=0.01, description="nu, standard deviation of volatility per sqrt(unit)")
-    terminal_penalty: NonNegative = Field(default=0.0, description="psi, 1/currency")
-
-
-class QuadraticRisk(BaseModel):
-    """Running phi sum_i q_i^2 and terminal A sum_i q_i^2 (Guo & Jin), per maker if lists are given."""
-
-    model_config = STRICT
-    kind: Literal["quadratic"]
-    running_penalty: NonNegative | tuple[NonNegative, ...] = Field(default=0.0, description="currency/lot^2/unit")
-    terminal_penalty: NonNegative | tuple[NonNegative, ...] = Field(default=0.0, description="currency/lot^2")
-
-
-Risk = Annotated[SeparableRisk | PortfolioRisk | RunningRisk | VegaRisk | QuadraticRisk, Field(discriminator="kind")]
-
-
-def _range(name: str, bounds: tuple[float, float]) -> str:
-    """What is wrong with the bounds of an action, or nothing."""
-    low, high = bounds
-    return "" if low < high else f"{name}: found [{low:g}, {high:g}]; allowed is [low, high] with low < high"
-
-
-class Makers(BaseModel):
-    """The makers' role: how many, what they may quote, and what they pay for risk."""
-
-    model_config = STRICT
-    count: int = Field(default=2, ge=1, le=16, description="number of makers")
-    inventory_limit: Positive | None = Field(default=20.0, description="largest |q| per product, lots; none: no limit")
-    half_spread: tuple[float, float] = Field(default=(0.0, 0.4), description="range of the action, currency")
-    skew: tuple[float, float] = Field(default=(-0.4, 0.4), description="range of the action, currency")
-    min_distance: float = Field(default=0.0, description="distances are clipped here from below, currency")
-    max_distance: float = Field(default=0.8, description="distances are clipped here from above, currency")
-    initial_inventory: float | tuple[float, ...] | Start = Field(default=0.0, description="lots: one, per seat, a draw")
-    hedging: Hedging = PerfectHedge()
-    risk: Risk = VegaRisk(kind="vega")
-    observe: Observe = Observe()
-
-    @model_validator(mode="after")
-    def _check(self) -> "Makers":
-        wrong = [_range(name, getattr(self, name)) for name in ("half_spread", "skew")]
-        if self.min_distance >= self.max_distance:
-            wrong.append(f"min_distance: found {self.min_distance:g}; allowed is below max_distance {self.max_distance:g}")
-        if any(wrong):
-            raise ValueError("\n".join(line for line in wrong if line))
-        return self
-
-
-class Executor(BaseModel):
-    """A trader with a parent order in one product, who chooses a rate and pays for what is left."""
-
-    model_config = STRICT
-    product: str = Field(description="name of the product")
-    side: Literal["buy", "sell", "coin"] = Field(default="coin", description="side of the parent order")
-    size: Positive | Start = Field(description="lots, or drawn per game")
-    rate: tuple[float, float] = Field(description="range of the action, lots per clock unit towards the target")
-    temporary_impact: NonNegative = Field(default=0.0, description="cost temporary_impact * rate^2, currency*unit/lot^2")
-    cross_impact: float = Field(default=0.0, ge=0, lt=2, description="weight of the other executors' mean rate in the cost")
-    running_penalty: NonNegative = Field(default=0.0, description="currency/lot^2/unit on what is left")
-    terminal_penalty: NonNegative = Field(default=0.0, description="currency/lot^2 on what is left at the end")
-    price: Literal["vwap", "best"] = Field(default="vwap", description="pays each maker's quote, or the best for all")
-    stop_at_target: bool = Field(default=True, description="never trades beyond the parent order")
-
-    @model_validator(mode="after")
-    def _check(self) -> "Executor":
-        if wrong := _range("rate", self.rate):
-            raise ValueError(wrong)
-        if self.rate[0] < 0:
-            raise ValueError(f"rate: found {self.rate[0]:g}; allowed is at least 0, trading towards the target")
-        return self
-
-
 class DealerMarket(BaseModel):
     """Parameters of the option dealer market. n products, M makers, N executors."""
 
@@ -340,11 +199,12 @@ class DealerMarket(BaseModel):
         edges = np.linspace(0.0, clock.horizon, clock.steps + 1)
         if isinstance(rate, NoiseRates):
             sides = [rate.noise_sell, rate.noise_buy]
-            columns = [s.mean(edges[:-1], edges[1:]) if isinstance(s, Profile) else np.full(clock.steps, s) for s in sides]
+            means = [one.mean(edges[:-1], edges[1:]) if isinstance(one, Profile) else one for one in sides]
+            columns = [np.broadcast_to(mean, clock.steps) for mean in means]
             base = np.repeat(np.stack(columns, axis=-1)[:, None, :], self.n, axis=1)
         else:
             value = np.asarray(rate, dtype=float)
-            base = np.broadcast_to(value if value.ndim == 2 else np.broadcast_to(value, (self.n, 2)), (clock.steps, self.n, 2))
+            base = np.broadcast_to(np.broadcast_to(value, (self.n, 2)), (clock.steps, self.n, 2))
         if isinstance(self.flow.intensity, FlowProfile):
             profile = Profile(t=self.flow.intensity.t, value=self.flow.intensity.value)
             base = base * profile.mean(edges[:-1], edges[1:])[:, None, None]
@@ -360,7 +220,7 @@ class DealerMarket(BaseModel):
         return np.broadcast_to(matrix if matrix.ndim == 2 else matrix * np.eye(n), (steps, n, n)).copy()
 
 
-def _problems(market: DealerMarket):
+def _problems(market: DealerMarket) -> Iterator[str]:
     """Everything that is impossible across fields, one sentence each."""
     names, clock, flow, makers = market.product_names, market.clock, market.flow, market.makers
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -385,11 +245,10 @@ def _problems(market: DealerMarket):
                 f"executors[{j}].rate: up to {most:.0f} orders per step, at most {LARGEST_MEAN:.0f} are allowed; "
                 "take more steps, larger lots, fluid flow or a lower rate"
             )
-    loading = np.asarray(market.mark.shock_loading if isinstance(market.mark.shock_loading, tuple) else 0.0, dtype=object)
-    if isinstance(market.mark.shock_loading, tuple) and (
-        len(market.mark.shock_loading) != market.n or any(len(row) != market.n for row in market.mark.shock_loading)
-    ):
-        yield f"mark.shock_loading: found {loading.shape} entries; allowed is a {market.n} x {market.n} matrix"
+    loading = market.mark.shock_loading
+    if isinstance(loading, tuple) and (len(loading) != market.n or any(len(row) != market.n for row in loading)):
+        shape = [len(row) for row in loading]
+        yield f"mark.shock_loading: found rows of {shape} entries; allowed is a {market.n} x {market.n} matrix"
     rate = flow.arrival_rate
     if isinstance(rate, tuple) and (not rate or isinstance(rate[0], tuple)) and len(rate) != market.n:
         yield f"flow.arrival_rate: found {len(rate)} entries; allowed is one [bid, ask] for each of {market.n} products"
@@ -400,9 +259,8 @@ def _problems(market: DealerMarket):
                 f"flow.arrival_rate: {most:.0f} orders per step are expected, at most {LARGEST_MEAN:.0f} are allowed; "
                 "take more steps, larger lots or fluid flow"
             )
-    first, spread = makers.initial_inventory, 0.0
-    if isinstance(first, Start):
-        first, spread = first.mean, first.spread
+    start = makers.initial_inventory
+    first, spread = (start.mean, start.spread) if isinstance(start, Start) else (start, 0.0)
     most = float(np.max(np.abs(first))) + spread
     if makers.inventory_limit is not None and most > makers.inventory_limit:
         limit = makers.inventory_limit

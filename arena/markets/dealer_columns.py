@@ -74,7 +74,8 @@ def state(market: "DealerMarket") -> Layout:
             Field("edge_executor", (m, j), pairs, "currency"),
             *(per_maker(name) for name in ("inventory_pnl", "hedge_pnl", "hedge_cost", "maker_fee")),
             *(per_maker(name) for name in ("running_penalty", "terminal_penalty", "initial_wealth")),
-            *(per_trader(f"executor_{name}") for name in ("spread_cost", "impact_cost", "fee", "penalty", "inventory_pnl")),
+            *(per_trader(f"executor_{name}") for name in ("spread_cost", "impact_cost", "fee", "penalty")),
+            per_trader("executor_inventory_pnl"),
             Field("distance", (m, n, 2), quotes, "currency"),
             Field("fill", (m, n, 2), quotes, "lots in the last step"),
             per_trader("executor_fill", "lots in the last step"),
@@ -97,8 +98,8 @@ def maker_action(market: "DealerMarket") -> Layout:
     """(half_spread, skew) per product and, where the agent hedges, the offset from the delta-neutral holding."""
     makers, fields = market.makers, []
     for name in market.product_names:
-        fields.append(Field(f"half_spread[{name}]", unit="currency", low=makers.half_spread[0], high=makers.half_spread[1]))
-        fields.append(Field(f"skew[{name}]", unit="currency", low=makers.skew[0], high=makers.skew[1]))
+        for kind, (low, high) in (("half_spread", makers.half_spread), ("skew", makers.skew)):
+            fields.append(Field(f"{kind}[{name}]", unit="currency", low=low, high=high))
     if makers.hedging.kind == "agent":
         fields.append(Field("hedge_offset", unit="shares", low=-makers.hedging.range, high=makers.hedging.range))
     return Layout(fields)
@@ -119,8 +120,8 @@ def has_options(market: "DealerMarket") -> bool:
 def _common(market: "DealerMarket") -> list[Field]:
     clock = market.clock
     fields = [Field("time_left", (), (), clock.unit, 0.0, clock.horizon, clock.horizon / 2, clock.horizon / 3.5)]
-    if market.underlying.volatility.model == "log_ar1":
-        step = market.underlying.volatility.step(1.0)
+    step = market.underlying.volatility.step(1.0)
+    if step is not None:
         spread = max(step.shock / np.sqrt(1 - step.persistence**2), 1e-3)
         fields.append(Field("log_volatility", (), (), "ln(annual vol)", -_FAR, _FAR, step.mean, spread))
     if market.flow.intensity.model == "log_ou":
@@ -134,8 +135,14 @@ def _inventory_scale(market: "DealerMarket") -> float:
     """A typical inventory in lots: a quarter of the limit, or what one side of the noise brings in a game."""
     limit = market.makers.inventory_limit
     flow = float(market.arrival_rates().mean()) * market.clock.horizon
-    size = max([e.size if isinstance(e.size, float) else np.max(np.abs(e.size.mean)) for e in market.executors], default=0.0)
+    size = largest_order(market)
     return max(limit / 4.0 if limit else max(np.sqrt(flow * market.flow.lot), size / 2.0), market.flow.lot)
+
+
+def largest_order(market: "DealerMarket") -> float:
+    """The largest parent order that can be drawn, lots; 0 without executors."""
+    sizes = [one.size for one in market.executors]
+    return max((s if isinstance(s, float) else float(np.max(np.abs(s.mean))) + s.spread for s in sizes), default=0.0)
 
 
 def _distance_scale(market: "DealerMarket") -> float:
@@ -162,13 +169,14 @@ def maker_observation(market: "DealerMarket") -> Layout:
     if makers.observe.own:
         fields.append(Field("inventory", (n,), names, "lots", -limit, limit, 0.0, lots))
         if has_options(market):
-            spread = lots * np.sqrt(n)
-            fields += [
-                Field("hedge", (), (), "shares", -_FAR, _FAR, 0.0, max(spread * float(np.mean(abs(delta))), 1e-3)),
-                Field("net_delta", (), (), "shares", -_FAR, _FAR, 0.0, max(spread * float(np.mean(abs(delta))), 1e-3)),
-                Field("net_gamma", (), (), "shares/currency", -_FAR, _FAR, 0.0, max(spread * float(np.mean(gamma)), 1e-6)),
-                Field("net_vega", (), (), "currency per 1.00 vol", -_FAR, _FAR, 0.0, max(spread * float(np.mean(vega)), 1e-3)),
-            ]
+            for name, unit, greek, least in (
+                ("hedge", "shares", abs(delta), 1e-3),
+                ("net_delta", "shares", abs(delta), 1e-3),
+                ("net_gamma", "shares/currency", gamma, 1e-6),
+                ("net_vega", "currency per 1.00 vol", vega, 1e-3),
+            ):
+                typical = max(lots * float(np.sqrt(n) * np.mean(greek)), least)
+                fields.append(Field(name, (), (), unit, -_FAR, _FAR, 0.0, typical))
         fields.append(Field("distance", (n, 2), two, "currency", makers.min_distance, reach, pitch / 2, pitch))
         fields.append(Field("fill", (n, 2), two, "lots", 0.0, _FAR, 0.0, market.flow.lot))
     return Layout(fields + _rivals(market, makers.observe, n * 2, two, "best_rival_distance", makers.count - 1))
@@ -176,7 +184,7 @@ def maker_observation(market: "DealerMarket") -> Layout:
 
 def executor_observation(market: "DealerMarket") -> Layout:
     """What an executor sees, in the order in which `observe` writes it."""
-    size = max(e.size if isinstance(e.size, float) else np.max(np.abs(e.size.mean)) + e.size.spread for e in market.executors)
+    size = largest_order(market)
     pace = size / market.clock.horizon
     fields = _common(market)
     if market.executors_observe.own:
@@ -196,8 +204,10 @@ def _rivals(
     if observe_.rivals == "quotes" and others > 0:
         pitch = _distance_scale(market)
         low, high = market.makers.min_distance, market.makers.max_distance
-        near = [Field("near_distance", (), (), "currency", low, high, pitch / 2, pitch)] if name == "best_distance" else []
-        return [Field(name, (size,), labels, "currency", low, high, pitch / 2, pitch), *near]
+        fields = [Field(name, (size,), labels, "currency", low, high, pitch / 2, pitch)]
+        if name == "best_distance":
+            fields.append(Field("near_distance", (), (), "currency", low, high, pitch / 2, pitch))
+        return fields
     if observe_.rivals == "inventory":
         lots, n, traders = _inventory_scale(market), market.n, len(market.executors)
         if name == "best_distance":

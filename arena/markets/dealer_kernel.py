@@ -12,8 +12,8 @@ from arena.markets import draws
 from arena.markets.dealer_columns import (
     DIRECTION,
     DISTANCE,
-    EXECUTOR_INVENTORY_PNL,
     EXECUTOR_INVENTORY,
+    EXECUTOR_INVENTORY_PNL,
     EXECUTOR_PENALTY,
     FLOW_FACTOR,
     INITIAL_WEALTH,
@@ -33,17 +33,22 @@ from arena.markets.dealer_tables import (
     AGENT,
     COSTLY,
     DT,
+    EXECUTOR_NUMBERS,
     FLOW_START,
     FLUID,
     HEDGE,
     HEDGE_RANGE,
     LOT,
+    MAKER_NUMBERS,
+    NUMBERS,
     PERFECT,
     PRODUCT,
+    PRODUCT_NUMBERS,
     RUNNING,
     SIDE,
     SIZE_MEAN,
     SIZE_SPREAD,
+    SIZES,
     SPOT_START,
     START_DISTANCE,
     STEPS,
@@ -51,9 +56,9 @@ from arena.markets.dealer_tables import (
     VOL_MEAN,
     VOL_START,
 )
+from arena.markets.dealer_trades import executor_rates, quote, read_action, trade
 from arena.markets.ledger import check, wealth
 from arena.markets.special import FAST
-from arena.markets.dealer_trades import executor_rates, quote, read_action, trade
 
 BLOCK = 256
 """Games per block: about 100 rows of 2 kB stay in a 1 MB cache."""
@@ -72,9 +77,27 @@ def _draw(mean, spread, lot, fluid, seeds, key, out):
         out[g] = (first + np.floor(count * draws.uniform(seeds[g], key))) * lot
 
 
+@njit(error_model="numpy")
+def _unpack(whole, real):
+    """The arrays of `Tables` as views on the packed ones."""
+    size, at = whole[:SIZES], whole[SIZES:]
+    n, makers, traders = size[0], size[1], size[2]
+    a = NUMBERS
+    b = a + n * PRODUCT_NUMBERS
+    c = b + makers * MAKER_NUMBERS
+    d = c + traders * EXECUTOR_NUMBERS
+    product = real[a:b].reshape((n, PRODUCT_NUMBERS))
+    maker = real[b:c].reshape((makers, MAKER_NUMBERS))
+    executor = real[c:d].reshape((traders, EXECUTOR_NUMBERS))
+    table = real[d:].reshape((size[STEPS] + 1, 1 + 4 * n + n * n))
+    return size, real[:a], at, product, maker, executor, table
+
+
 @njit(cache=True, error_model="numpy")
-def begin(size, number, at, product, maker, executor, table, low, high, seeds, state, observation):
+def begin(whole, real, bounds, seeds, state, observation):
     """Opens all games: state [R, B] zeroed and filled from the parameters and each game's own draws."""
+    size, number, at, product, maker, executor, table = _unpack(whole, real)
+    low, high = bounds[0], bounds[1]
     n, makers, traders, games = size[0], size[1], size[2], seeds.shape[0]
     state[:] = 0.0
     row, other = np.empty(games), np.empty(games)
@@ -109,13 +132,14 @@ def begin(size, number, at, product, maker, executor, table, low, high, seeds, s
               draws.key(draws.PARENT, 0, 2 * j), row)
         coin = draws.key(draws.PARENT, 0, 2 * j + 1)
         for g in range(games):
-            side = executor[j, SIDE]
-            if side == 0.0:
-                side = 1.0 if draws.uniform(seeds[g], coin) < 0.5 else -1.0
-            state[at[DIRECTION] + j, g] = side
-            state[at[REMAINING] + j, g] = side * row[g]
-    columns.observe(size, at, state, observation, low, high, product[:, 2], _products(executor), number[DT] * size[STEPS],
-                    row, 0, games)
+            toss = 1.0 if draws.uniform(seeds[g], coin) < 0.5 else -1.0
+            way = toss if executor[j, SIDE] == 0.0 else executor[j, SIDE]
+            state[at[DIRECTION] + j, g] = way
+            state[at[REMAINING] + j, g] = way * row[g]
+    horizon = number[DT] * size[STEPS]
+    columns.observe(
+        size, at, state, observation, low, high, product[:, 2], _products(executor), horizon, row, 0, games
+    )
 
 
 @njit(error_model="numpy")
@@ -150,13 +174,15 @@ def _charge_executors(size, number, at, executor, state, before, nxt, step, lo, 
 
 
 @njit(cache=True, error_model="numpy")
-def advance(size, number, at, product, maker, executor, table, low, high, seeds, step, state, action, observation, failure):
-    """Plays one step of every game.
+def advance(whole, real, bounds, seeds, step, state, action, observation, failure):
+    """Plays one step of every game; the first three arguments are `Packed` parameters.
 
-    seeds uint64 [B] (mixed); state float64 [R, >= B]; action float64 [columns of all seats, >= B]; observation float32
-    [columns of all seats, >= B]. Returns -1, or the code of the account whose identity failed (see `ledger.check`), with
-    failure = (game, residual).
+    seeds uint64 [B] (mixed); state float64 [R, >= B]; action float64 and observation float32, both [columns of all
+    seats, >= B]. Returns -1, or the code of the account whose identity failed (see `ledger.check`), with failure =
+    (game, residual).
     """
+    size, number, at, product, maker, executor, table = _unpack(whole, real)
+    low, high = bounds[0], bounds[1]
     n, makers, traders, games = size[0], size[1], size[2], seeds.shape[0]
     width = min(BLOCK, games)
     work = np.empty((5 * makers + 10 + 5 * n + 6 + 2 * traders, width))

@@ -10,6 +10,7 @@ from numba import njit
 from arena.markets import draws
 from arena.markets.dealer_columns import (
     DELTA,
+    FEE_CASH,
     FILL,
     FLOW_FACTOR,
     GAMMA,
@@ -31,7 +32,6 @@ from arena.markets.dealer_columns import (
     VEGA,
     VENUE_CASH,
     VENUE_HEDGE,
-    FEE_CASH,
 )
 from arena.markets.dealer_tables import (
     COSTLY,
@@ -115,6 +115,11 @@ def move(size, number, at, product, table, seeds, state, nxt, step, lo, hi):
             l1[g] = log_spot[g] + sigma * z - 0.5 * sigma * sigma
             y1[g] = number[VOL_MEAN] + number[VOL_PERSISTENCE] * (y[g] - number[VOL_MEAN]) + number[VOL_SHOCK] * z2
             s1[g] = exp(l1[g])
+    elif sd == 0.0:
+        for g in range(spot.shape[0]):
+            l1[g] = log_spot[g]
+            s1[g] = spot[g]
+            y1[g] = y[g]
     else:
         for g in range(spot.shape[0]):
             l1[g] = log_spot[g] + sd * draws.normal(seeds[g], a, b) - 0.5 * sd * sd
@@ -292,9 +297,10 @@ def adopt(size, at, state, nxt, lo, hi):
         state[first, lo:hi] = nxt[k]
     for i in range(n):
         state[at[PRICE] + i, lo:hi] = nxt[NEXT_PRODUCT + i]
-        state[at[DELTA] + i, lo:hi] = nxt[NEXT_PRODUCT + n + i]
-        state[at[GAMMA] + i, lo:hi] = nxt[NEXT_PRODUCT + 2 * n + i]
-        state[at[VEGA] + i, lo:hi] = nxt[NEXT_PRODUCT + 3 * n + i]
+        if size[3]:  # the greeks of an asset never change
+            state[at[DELTA] + i, lo:hi] = nxt[NEXT_PRODUCT + n + i]
+            state[at[GAMMA] + i, lo:hi] = nxt[NEXT_PRODUCT + 2 * n + i]
+            state[at[VEGA] + i, lo:hi] = nxt[NEXT_PRODUCT + 3 * n + i]
         state[at[SHOCK] + i, lo:hi] = nxt[NEXT_PRODUCT + 4 * n + i]
         mid, price, shock = state[at[MID] + i, lo:hi], state[at[PRICE] + i, lo:hi], state[at[SHOCK] + i, lo:hi]
         for g in range(mid.shape[0]):

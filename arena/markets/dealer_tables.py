@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from arena.markets import dealer_columns as columns
-from arena.markets.dealer import AgentHedge, CostlyHedge, QuadraticRisk, Start
+from arena.markets.dealer_seats import AgentHedge, CostlyHedge, QuadraticRisk, Start
 from arena.markets.fills import offsets_of
 from arena.solvers.black_scholes import greeks
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 (PRODUCT, OWN_RATE_LOW, OWN_RATE_HIGH, TEMPORARY, CROSS, RUNNING, TERMINAL, PAYS_BEST, STOPS, SIDE, SIZE_MEAN,
  SIZE_SPREAD) = range(12)
 # fmt: on
+SIZES, NUMBERS, PRODUCT_NUMBERS, MAKER_NUMBERS, EXECUTOR_NUMBERS = 20, 34, 3, 5, 12
 NO_HEDGE, PERFECT, COSTLY, AGENT = range(4)
 HEDGES = {"none": NO_HEDGE, "perfect": PERFECT, "costly": COSTLY, "agent": AGENT}
 NO_LIMIT = 1e15
@@ -48,6 +49,29 @@ class Tables(NamedTuple):
     table: np.ndarray
     low: np.ndarray
     high: np.ndarray
+
+
+class Packed(NamedTuple):
+    """`Tables` in three flat arrays: a call of a compiled kernel pays for every array it is handed.
+
+    whole int64: size, then at; real float64: number, product, maker, executor, table, each in C order;
+    bounds float32 [2, D]: low and high.
+    """
+
+    whole: np.ndarray
+    real: np.ndarray
+    bounds: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def packed(market: "DealerMarket") -> Packed:
+    """A market's parameters as the three arrays that `begin` and `advance` take."""
+    t = tables(market)
+    return Packed(
+        whole=np.concatenate([t.size, t.at]),
+        real=np.concatenate([part.ravel() for part in (t.number, t.product, t.maker, t.executor, t.table)]),
+        bounds=np.stack([t.low, t.high]),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -153,15 +177,16 @@ def _maker(market: "DealerMarket") -> np.ndarray:
     makers, risk, count = market.makers, market.makers.risk, market.makers.count
     start = makers.initial_inventory
     mean, spread = (start.mean, start.spread) if isinstance(start, Start) else (start, 0.0)
-    quadratic = isinstance(risk, QuadraticRisk)
+    running, terminal = (risk.running_penalty, risk.terminal_penalty) if isinstance(risk, QuadraticRisk) else (0.0, 0.0)
     rows = [
-        risk.running_penalty if quadratic else 0.0,
-        risk.terminal_penalty if quadratic else 0.0,
+        running,
+        terminal,
         offsets_of(market.flow.rule, count),
         mean,
         spread,
     ]
-    return np.ascontiguousarray(np.stack([np.broadcast_to(np.asarray(row, dtype=float), count) for row in rows], axis=1))
+    columns_ = [np.broadcast_to(np.asarray(row, dtype=float), count) for row in rows]
+    return np.ascontiguousarray(np.stack(columns_, axis=1))
 
 
 def _executor(market: "DealerMarket") -> np.ndarray:
@@ -200,7 +225,8 @@ def remaining_deviation(market: "DealerMarket") -> np.ndarray:
         if product.implied_volatility is not None:
             variance = product.implied_volatility**2 * market.clock.years * (product.expiry - times)
         else:
-            variance = market.underlying.volatility.variance(times, np.full_like(times, product.expiry), market.clock.years)
+            ends = np.full_like(times, product.expiry)
+            variance = market.underlying.volatility.variance(times, ends, market.clock.years)
         out[:, i] = np.sqrt(variance)
     return out
 
@@ -228,6 +254,8 @@ def initial_greeks(market: "DealerMarket") -> tuple[np.ndarray, np.ndarray, np.n
         if product.right == "asset":
             rows.append((spot, 1.0, 0.0, 0.0))
             continue
+        assert product.expiry is not None  # checked by Product
+        assert product.strike is not None
         tau = product.expiry * years
         # the kernels' floor: without any volatility an option is its intrinsic value
         g = greeks(spot, product.strike, tau, max(sd, 1e-9) / np.sqrt(tau), call=product.right == "call")

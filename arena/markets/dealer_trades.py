@@ -68,7 +68,7 @@ from arena.markets.dealer_tables import (
     TAKER_FEE_RATE,
     TEMPORARY,
 )
-from arena.markets.fills import ABSENT, flow
+from arena.markets.fills import ABSENT, EXPONENTIAL, flow, independent
 from arena.markets.special import FAST, exp
 
 SAFE = {"nsz", "arcp"}
@@ -195,7 +195,8 @@ def _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, work,
             inverse = 1.0 / lot
             for g in range(mean.shape[0]):
                 mean[g] = min(mean[g] * inverse, 500.0)
-            draws.poisson_row(seeds, draws.key(draws.NOISE, step, (i * 2 + side) * makers + m), mean, count, mass, total)
+            drawn = draws.key(draws.NOISE, step, (i * 2 + side) * makers + m)
+            draws.poisson_row(seeds, drawn, mean, count, mass, total)
             for g in range(mean.shape[0]):
                 most = np.floor(min(max((number[LIMIT] + way * room[g]) * inverse, 0.0), _CAP) + 1e-9)
                 filled = min(count[g], most)
@@ -367,7 +368,8 @@ def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, wo
     n, makers, traders = size[0], size[1], size[2]
     intensity, share = work[0:makers], work[makers : 3 * makers]
     distance, filled = work[3 * makers : 4 * makers], work[4 * makers : 5 * makers]
-    best, volume, scratch = work[5 * makers : 5 * makers + 2], work[5 * makers + 2], work[5 * makers + 3 : 5 * makers + 9]
+    best, volume = work[5 * makers : 5 * makers + 2], work[5 * makers + 2]
+    scratch = work[5 * makers + 3 : 5 * makers + 9]
     shares = share.reshape((2, makers, share.shape[1]))
     for j in range(traders):
         state[at[EXECUTOR_FILL] + j, lo:hi] = 0.0
@@ -375,8 +377,11 @@ def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, wo
         for side in range(2):
             for m in range(makers):
                 distance[m] = state[at[DISTANCE] + (m * n + i) * 2 + side, lo:hi]
-            flow(size[RULE], number[RULE_FIRST], number[RULE_SECOND], offset, distance, intensity, shares[side],
-                 best[side], scratch[5])
+            if size[RULE] == EXPONENTIAL and traders == 0:  # nobody needs the shares
+                independent(number[RULE_FIRST], distance, intensity)
+            else:
+                first, second, side_best, total = number[RULE_FIRST], number[RULE_SECOND], best[side], scratch[5]
+                flow(size[RULE], first, second, offset, distance, intensity, shares[side], side_best, total)
             _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, scratch, step, lo, hi)
         volume[:] = 0.0
         _settle_noise(size, number, at, state, volume, scratch, i, lo, hi)

@@ -153,10 +153,16 @@ def flow(rule, first, second, offset, distance, intensity, share, best, total):
     if rule == RELATIVE:
         _relative(first, distance, intensity)
     elif rule == EXPONENTIAL:
-        for m in range(makers):
-            row, out = distance[m], intensity[m]
-            for g in range(games):
-                out[g] = exp(-first * row[g]) if row[g] < ABSENT else 0.0
+        independent(first, distance, intensity)
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def independent(decay, distance, intensity):
+    """exp(-k d_m), 0 for an absent quote: makers who do not compete, and no order that must trade."""
+    for m in range(distance.shape[0]):
+        row, out = distance[m], intensity[m]
+        for g in range(row.shape[0]):
+            out[g] = exp(-decay * row[g]) if row[g] < ABSENT else 0.0
 
 
 @njit(fastmath=FAST, error_model="numpy")

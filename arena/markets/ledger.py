@@ -136,7 +136,9 @@ def wealth(size, at, state, m, total, gross, lo, hi):
             gross[g] += abs(value)
 
 
-def message(code: int, game: int, step: int, residual: float, products: tuple[str, ...], makers: tuple[str, ...]) -> str:
+def message(
+    code: int, game: int, step: int, residual: float, products: tuple[str, ...], makers: tuple[str, ...]
+) -> str:
     """The sentence for a failed identity."""
     n = len(products)
     if code == 0:

@@ -4,6 +4,8 @@ The maths library's exp, log and erf are calls, and a call inside a loop over ga
 (five times slower, measured). These agree with it to a few units in the last place over the ranges stated.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -12,7 +14,7 @@ FAST = {"nnan", "ninf", "nsz", "arcp"}
 fused differs between the vectorised loop and its remainder, and the last bits of a game would depend on its batch
 (polynomials, where there is one product to fuse, may contract). Never use it where NaN or infinity may occur."""
 
-INLINE = {"forceinline": True, "fastmath": {"nsz", "arcp", "contract"}, "error_model": "numpy"}
+INLINE: dict[str, Any] = {"forceinline": True, "fastmath": {"nsz", "arcp", "contract"}, "error_model": "numpy"}
 
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer that sits in the low bits
 _LOG2E = 1.4426950408889634

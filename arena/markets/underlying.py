@@ -33,7 +33,7 @@ class Profile(BaseModel):
 
     def at(self, t: float | np.ndarray) -> np.ndarray:
         """The value at time t (array of any shape)."""
-        return np.interp(t, self.t, self.value)
+        return np.asarray(np.interp(t, self.t, self.value))
 
     def mean(self, start: np.ndarray, stop: np.ndarray, power: int = 1) -> np.ndarray:
         """The exact mean of value^power between start and stop (power 1 or 2)."""
@@ -49,7 +49,7 @@ class Profile(BaseModel):
 
 
 class LogVolatilityStep(NamedTuple):
-    """One step of y = ln(volatility): y' = mean + persistence (y - mean) + shock z, corr(z, spot shock) = correlation."""
+    """One step of y = ln(volatility): y' = mean + persistence (y - mean) + shock z, z correlated with the spot's."""
 
     mean: float
     persistence: float

@@ -87,7 +87,8 @@ def test_a_seat_refuses_what_cannot_play_it(scenario: Scenario, tmp_path: Path) 
         Snapshot(path=str(tmp_path)).sit(market, "mm_0")
     trader = snapshot.Snapshot("executor-00000", "executor", 0, scenario.hash, fresh(scenario, 1).weights())
     snapshot.write(tmp_path, trader)
-    with pytest.raises(ValueError, match=r"players\.mm_0\.member: executor-00000 is a executor; allowed is .* role maker"):
+    wrong_role = r"players\.mm_0\.member: executor-00000 is a executor; allowed is .* role maker"
+    with pytest.raises(ValueError, match=wrong_role):
         Snapshot(path=str(tmp_path), member="executor-00000").sit(market, "mm_0")
     small = load("two_mm_one_trader", ["market.products=[{name: C100, right: call, strike: 100, expiry: 63}]"])
     snapshot.write(tmp_path, snapshot.Snapshot("maker-00000", "maker", 0, scenario.hash, fresh(scenario).weights()))
