@@ -108,7 +108,7 @@ def best_constant(game: Game, acts: Mapping[str, Act], seat: str, shifts: Shifts
 
 def best_affine(
     game: Game, acts: Mapping[str, Act], seat: str, shifts: Shifts, seeds: Callable[[int, int], np.ndarray],
-    *, generations: int, population: int = 32, spread: float = 0.15, start: np.ndarray | None = None, seed: int = 0,
+    *, generations: int, population: int = 32, spread: float = 0.08, start: np.ndarray | None = None, seed: int = 0,
 ) -> np.ndarray:  # fmt: skip
     """Coefficients [kinds, F] of a good affine shift: separable CMA-ES (Ros & Hansen 2008) on common random numbers.
 
