@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from agents.executors import TWAP
 from arena.layout import STRICT
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer import DealerMarket, inverse_decay, naive_half_spread
 from arena.markets.market import Role
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -126,32 +126,6 @@ class GueantLehalle(BaseModel):
             self.kind, market, self.vega_noise, self.variance_rate,
             lambda q, time_left, variance: glft_asymptotic(q, rate, decay, self.risk_aversion, variance),
         )  # fmt: skip
-
-
-def naive_half_spread(market: DealerMarket) -> float:
-    """The rule's static Nash half-spread if it has one, else 1/fill_decay; within the market's ranges, currency."""
-    from arena.solvers import half_spreads
-
-    rule, makers = market.flow.rule, market.makers.count
-    half = 1.0 / rule.numbers()[0]
-    if rule.kind == "soft_best":
-        half = half_spreads.soft_best_nash(makers, rule.fill_decay, rule.sharpness)
-    elif rule.kind == "logit" and rule.outside > 0:
-        half = half_spreads.logit_nash(makers, rule.fill_decay, rule.outside)
-    elif rule.kind == "logistic" and makers > 1:
-        half = half_spreads.logistic_nash(makers, rule.sharpness)
-    return _allowed(market, half)
-
-
-def inverse_decay(market: DealerMarket) -> float:
-    """1/fill_decay within the market's ranges: what a monopolist without inventory risk quotes, currency."""
-    return _allowed(market, 1.0 / market.flow.rule.numbers()[0])
-
-
-def _allowed(market: DealerMarket, half: float) -> float:
-    makers = market.makers
-    low, high = max(makers.half_spread[0], makers.min_distance), min(makers.half_spread[1], makers.max_distance)
-    return float(np.clip(half, low, max(low, high)))
 
 
 def naive_profile(market: DealerMarket) -> dict[str, "ConstantSpread | TWAP"]:

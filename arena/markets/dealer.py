@@ -285,3 +285,29 @@ def _problems(market: DealerMarket) -> Iterator[str]:
             "flow.rule: 'relative' is ill-posed for two makers that see each other's inventories (raising one's own "
             "quote multiplies the rival's fills without bound); observe rivals: none, or take 'logistic' or 'soft_best'"
         )
+
+
+def naive_half_spread(market: DealerMarket) -> float:
+    """The rule's static Nash half-spread if it has one, else 1/fill_decay; within the market's ranges, currency."""
+    from arena.solvers import half_spreads
+
+    rule, makers = market.flow.rule, market.makers.count
+    half = 1.0 / rule.numbers()[0]
+    if rule.kind == "soft_best":
+        half = half_spreads.soft_best_nash(makers, rule.fill_decay, rule.sharpness)
+    elif rule.kind == "logit" and rule.outside > 0:
+        half = half_spreads.logit_nash(makers, rule.fill_decay, rule.outside)
+    elif rule.kind == "logistic" and makers > 1:
+        half = half_spreads.logistic_nash(makers, rule.sharpness)
+    return _allowed(market, half)
+
+
+def inverse_decay(market: DealerMarket) -> float:
+    """1/fill_decay within the market's ranges: what a monopolist without inventory risk quotes, currency."""
+    return _allowed(market, 1.0 / market.flow.rule.numbers()[0])
+
+
+def _allowed(market: DealerMarket, half: float) -> float:
+    makers = market.makers
+    low, high = max(makers.half_spread[0], makers.min_distance), min(makers.half_spread[1], makers.max_distance)
+    return float(np.clip(half, low, max(low, high)))

@@ -185,13 +185,13 @@ def maker_observation(market: "DealerMarket") -> Layout:
 def executor_observation(market: "DealerMarket") -> Layout:
     """What an executor sees, in the order in which `observe` writes it."""
     size = largest_order(market)
-    pace = size / market.clock.horizon
+    low, high = min(e.rate[0] for e in market.executors), max(e.rate[1] for e in market.executors)
     fields = _common(market)
     if market.executors_observe.own:
         fields += [
             Field("remaining", (), (), "lots, > 0 to buy", -_FAR, _FAR, 0.0, size / 2),
             Field("to_trade", (), (), "lots left in the direction of the order", -_FAR, _FAR, size / 2, size / 3.5),
-            Field("pace", (), (), f"lots/{market.clock.unit}: to_trade / time_left", -_FAR, _FAR, pace, pace / 2),
+            Field("pace", (), (), f"lots/{market.clock.unit}", low, high, (low + high) / 2, (high - low) / 3.5),
             Field("executor_fill", (), (), "lots", -_FAR, _FAR, 0.0, market.flow.lot),
         ]
     return Layout(fields + _rivals(market, market.executors_observe, 2, SIDES, "best_distance", market.makers.count))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from arena.markets import dealer_columns as columns
+from arena.markets.dealer import naive_half_spread
 from arena.markets.dealer_seats import AgentHedge, CostlyHedge, QuadraticRisk, Start
 from arena.markets.fills import offsets_of
 from arena.solvers.black_scholes import greeks
@@ -161,7 +162,7 @@ def _number(market: "DealerMarket") -> np.ndarray:
             rate.low[0] if rate else 0.0,
             rate.high[0] - rate.low[0] if rate else 0.0,
             clock.dt * clock.years,
-            min(max(1.0 / first, makers.min_distance), makers.max_distance),
+            naive_half_spread(market),  # what everybody last quoted before the game, as far as anybody can tell
         ],
         dtype=float,
     )

@@ -9,13 +9,11 @@ from agents.makers import (
     AvellanedaStoikov,
     ConstantSpread,
     GueantLehalle,
-    inverse_decay,
-    naive_half_spread,
     naive_profile,
     tune_avellaneda_stoikov,
 )
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer import DealerMarket, inverse_decay, naive_half_spread
 from arena.rollout import play, seeds_of
 from arena.scenario import load
 

@@ -61,6 +61,7 @@ def recomputed(game, role, seat):
         out |= {
             "remaining": remaining[:, seat, None],
             "to_trade": remaining[:, seat, None] * way,
+            "pace": remaining[:, seat, None] * way / left if left > 0 else 0.0 * way,
             "executor_fill": game.view("executor_fill")[:, seat, None],
             "best_distance": best,
             "near_distance": np.where(way > 0, best[:, 1:], best[:, :1]),
@@ -157,7 +158,7 @@ def test_names_units_and_order_of_the_columns(tools):
         "best_rival_distance[C100,bid]", "best_rival_distance[C100,ask]",
     )  # fmt: skip
     assert trader.names == (
-        "time_left", "remaining", "to_trade", "executor_fill", "best_distance[bid]", "best_distance[ask]",
+        "time_left", "remaining", "to_trade", "pace", "executor_fill", "best_distance[bid]", "best_distance[ask]",
         "near_distance",
     )  # fmt: skip
     assert [role.action.names for role in market.roles] == [("half_spread[C100]", "skew[C100]"), ("rate",)]
