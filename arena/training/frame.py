@@ -16,7 +16,7 @@ def action_frame(market: DealerMarket) -> dict[str, tuple[np.ndarray, np.ndarray
 
     The baseline is what the naive profile does at the start of a game, averaged over seats and a few games. The reach
     is that magnitude again: a network output of 1 moves a half-spread or a skew by about one naive half-spread
-    (1/fill_decay) and a rate by one naive rate; columns of another kind reach a quarter of their range.
+    (1/fill_decay) and a rate by two naive rates; columns of another kind reach a quarter of their range.
     """
     game = Game(market, 8)
     observation = game.reset(np.arange(8, dtype=np.uint64))
@@ -34,6 +34,8 @@ def _frame(
     groups = [name.split("[")[0] for name in role.action.names]
     pitch = {group: float(np.mean([size[i] for i, one in enumerate(groups) if one == group])) for group in set(groups)}
     pitch["skew"] = pitch.get("half_spread", 0.0)
+    if "rate" in pitch:  # exploration narrower than this taught the trader half as fast (docs/results.md)
+        pitch["rate"] *= 2.0
     width = np.asarray(role.action.high) - np.asarray(role.action.low)
     reach = np.array(
         [2.0 * pitch[group] / span if span > 0 else 0.0 for group, span in zip(groups, width, strict=True)]
