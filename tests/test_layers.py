@@ -96,7 +96,8 @@ def test_imports_point_down(module: str) -> None:
         if name.split(".")[0] in ("arena", "agents"):
             assert layer(name) <= layer(module), f"{module}:{line} imports {name} from a higher layer"
         if room(module) == "arena.markets" and room(name) == "arena.solvers":
-            assert name == "arena.solvers.black_scholes", f"{module}:{line}: markets know no solver but Black-Scholes"
+            known = ("arena.solvers.black_scholes", "arena.solvers.half_spreads")
+            assert name in known, f"{module}:{line}: markets know prices and static half-spreads, no other solver"
         always, inside = HEAVY.get(name.split(".")[0], ({room(module)}, set()))
         allowed = {module, room(module)} & (always | inside if lazy else always)
         assert allowed, f"{module}:{line} imports {name} {'at all' if lazy else 'outside a function'}"

@@ -125,11 +125,22 @@ def test_the_kernel_cache_is_named_after_the_source(install: Path) -> None:
     first = cache_of(install)
     assert first.parent == install / "arena" / "__pycache__"
     assert cache_of(install) == first
-    (install / "arena" / "draws.py").write_text("STEP = 1\n")
+    kernels = install / "arena" / "markets"
+    kernels.mkdir()
+    (kernels / "draws.py").write_text("STEP = 1\n")
     second = cache_of(install)
     assert second != first
-    (install / "arena" / "draws.py").write_text("STEP = 2\n")
+    (kernels / "draws.py").write_text("STEP = 2\n")
     assert cache_of(install) not in (first, second)
+
+
+def test_kernels_stand_only_in_the_rooms_that_name_their_cache() -> None:
+    rooms = tuple(ROOT / "arena" / room for room in arena._KERNEL_ROOMS)
+    files = [path for folder in ("arena", "agents") for path in (ROOT / folder).rglob("*.py")]
+    compiled = [path for path in files if "njit" in path.read_text() and path != ROOT / "arena" / "__init__.py"]
+    assert len(compiled) > 5
+    for path in compiled:
+        assert path.is_relative_to(rooms[0]) or path.is_relative_to(rooms[1]), f"{path}: name its room in arena"
 
 
 def test_a_child_process_inherits_the_cache_of_its_parent(install: Path) -> None:
