@@ -43,6 +43,7 @@ def player(weights: Mapping[str, np.ndarray], explore: bool = False) -> Act:
     layers = [(weights[f"policy.{i}.weight"], weights[f"policy.{i}.bias"][:, None]) for i in indices]
     centre, inverse_scale = weights["centre"][:, None], (1.0 / weights["scale"])[:, None]
     baseline, reach = weights["baseline"], weights["reach"]
+    linear = weights["linear"]
     std, relu = np.exp(weights["log_std"]), bool(weights["relu"])
 
     def outputs(observation: np.ndarray) -> np.ndarray:
@@ -52,13 +53,13 @@ def player(weights: Mapping[str, np.ndarray], explore: bool = False) -> Act:
         np.subtract(observation.T, centre, out=padded[:, :rows])
         padded *= inverse_scale
         np.clip(padded, -LIMIT, LIMIT, out=padded)
-        x = padded.reshape(-1, tiles, TILE).transpose(1, 0, 2)
+        seen = x = padded.reshape(-1, tiles, TILE).transpose(1, 0, 2)
         for weight, bias in layers[:-1]:
             x = weight @ x
             x += bias
             x = np.maximum(x, 0.0, out=x) if relu else np.tanh(x, out=x)
         weight, bias = layers[-1]
-        return (weight @ x + bias).transpose(0, 2, 1).reshape(tiles * TILE, -1)[:rows]
+        return (weight @ x + bias + linear @ seen).transpose(0, 2, 1).reshape(tiles * TILE, -1)[:rows]
 
     def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
         u = np.empty((len(observation), len(baseline)), np.float32)

@@ -2,7 +2,8 @@
 
 Two separate networks read the same standardised observation x = (o − centre) / scale [N, D]:
 
-    policy  m(x) [N, K]   u = m + σ·ε,  ε ~ N(0, 1),  σ = exp(log_std), one per column, independent of the state
+    policy  m(x) [N, K]   u = m + σ·ε,  ε ~ N(0, 1),  σ = exp(log_std) one per column, not of the state;
+                          m is a perceptron plus a linear term, for optimal quotes and rates are nearly linear
     value   v(x) [N]      a standardised return
 
 and the action in [-1, 1] units is an offset to a sane baseline, a = baseline + reach · u. A fresh policy has m ≈ 0:
@@ -52,6 +53,7 @@ class Network(nn.Module):
         relu = activation == "relu"
         self.policy = _layers(observation.size, hidden, len(baseline), relu, 0.01, generator)
         self.value = _layers(observation.size, hidden, 1, relu, 1.0, generator)
+        self.linear = nn.Parameter(torch.zeros(len(baseline), observation.size))
         self.log_std = nn.Parameter(torch.full((len(baseline),), math.log(initial_std)))
         frame = {"centre": observation.centre, "scale": observation.scale, "baseline": baseline, "reach": reach}
         for name, values in frame.items():
@@ -64,7 +66,7 @@ class Network(nn.Module):
 
     def mean(self, standardised: torch.Tensor) -> torch.Tensor:
         """Mean of u, [N, K]."""
-        return self.policy(standardised)
+        return self.policy(standardised) + nn.functional.linear(standardised, self.linear)
 
     def values(self, standardised: torch.Tensor) -> torch.Tensor:
         """Standardised values, [N]."""

@@ -86,6 +86,7 @@ def opponents(members: int, games: int = 256, cells: int = 16, repeats: int = 30
         "relu": np.array([False]),
         "baseline": np.zeros(8),
         "reach": np.ones(8),
+        "linear": np.zeros((8, 45)),
     }
     weights = []
     for _ in range(members):

@@ -58,7 +58,7 @@ class _Learner:
     def __init__(self, weights: Weights, cells: np.ndarray, steps: int, width: int):
         self.cells = torch.from_numpy(cells)
         self.layers = [(torch.tensor(w), torch.tensor(b)[:, None]) for w, b in linear_layers(weights)]
-        self.relu = bool(weights["relu"])
+        self.linear, self.relu = torch.tensor(weights["linear"]), bool(weights["relu"])
         self.baseline, self.reach = (torch.tensor(weights[name])[:, None] for name in ("baseline", "reach"))
         log_std = torch.tensor(weights["log_std"])
         self.std, self.log_volume = log_std.exp()[:, None], log_std.sum()
@@ -70,14 +70,15 @@ class _Learner:
 
     def act(self, t: int, seen: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Record step t and return actions [K, own cells, width]; `seen` and `noise` are [D or K, all cells, width]."""
-        x = self.observations[t]
+        own = x = self.observations[t]
         shape = (-1, len(self.cells), seen.shape[2])
-        torch.index_select(seen, 1, self.cells, out=x.view(shape))
+        torch.index_select(seen, 1, self.cells, out=own.view(shape))
         for weight, bias in self.layers[:-1]:
             x = activate_(torch.addmm(bias, weight, x), self.relu)
         weight, bias = self.layers[-1]
         z = noise.index_select(1, self.cells).flatten(1)
-        u = torch.addcmul(torch.addmm(bias, weight, x), self.std, z)
+        mean = torch.addmm(torch.addmm(bias, weight, x), self.linear, own)
+        u = torch.addcmul(mean, self.std, z)
         self.actions[t] = u
         torch.sub((z * z).sum(0).mul_(-0.5), self.log_volume, out=self.logp[t])
         return torch.addcmul(self.baseline, self.reach, u).view(shape)

@@ -1,4 +1,4 @@
-"""Frozen opponents side by side: any number of league members act in three batched matrix products.
+"""Frozen opponents side by side: any number of league members act in four batched matrix products.
 
 Games of a block are cut into groups of equal size; a *cell* is one seat in one group and is played by one member.
 The weights of each cell's member are stacked, so a forward pass costs the same for one member and for many.
@@ -44,6 +44,7 @@ class Stack:
             )
             for i in range(depth)
         ]
+        self.linear = torch.from_numpy(np.stack([members[index]["linear"] for index in cells]))
         self.relu = bool(first["relu"])
         self.baseline = torch.from_numpy(np.stack([members[index]["baseline"] for index in cells]))[:, :, None]
         self.reach = torch.from_numpy(np.stack([members[index]["reach"] for index in cells]))[:, :, None]
@@ -54,4 +55,5 @@ class Stack:
         for weight, bias in self.layers[:-1]:
             x = activate_(torch.baddbmm(bias, weight, x), self.relu)
         weight, bias = self.layers[-1]
-        return self.baseline + self.reach * torch.baddbmm(bias, weight, x)
+        u = torch.baddbmm(torch.baddbmm(bias, weight, x), self.linear, standardised)
+        return self.baseline + self.reach * u

@@ -36,6 +36,7 @@ def test_an_act_is_the_networks_mean_action(scenario: Scenario, role: int, activ
     network = fresh(scenario, role, activation=activation)
     with torch.no_grad():
         network.policy[-1].weight *= 50.0
+        network.linear += 0.1 * torch.randn(network.linear.shape, generator=torch.Generator().manual_seed(2))
         seen = observations(scenario, role, 40)
         mean = network.baseline + network.reach * network.mean(network.standardise(torch.from_numpy(seen)))
     noise = np.ones((40, len(network.baseline)))

@@ -42,7 +42,11 @@ def networks(small: Scenario) -> Any:
         spec = next(one for one in small.market.roles if one.name == role)
         weights = Network(spec.observation, *frames[role], hidden=(8, 8), seed=seed).weights()
         last = weights["policy.4.weight"]
-        return weights | {"policy.4.weight": (spread * 100.0 * last).astype(np.float32)}
+        slopes = 0.05 * np.random.default_rng(seed).normal(size=weights["linear"].shape)
+        return weights | {
+            "policy.4.weight": (spread * 100.0 * last).astype(np.float32),
+            "linear": slopes.astype(np.float32),
+        }
 
     return make
 

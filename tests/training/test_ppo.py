@@ -44,7 +44,7 @@ def test_an_iteration_reports_what_a_person_wants_to_know(small: Scenario, unint
             assert seen["rows"] > 0
     # 2 blocks of 16 games, 1 slot of 2 each: one with all new, one with one new maker and the trader new or old
     assert results[0]["learners"]["maker"]["rows"] == (2 + 1) * 16 * 10
-    assert results[-1]["learners"]["maker"]["lr"] == pytest.approx(1e-3 * (1 - 2 / 4))
+    assert results[-1]["learners"]["maker"]["lr"] == pytest.approx(small.training.learning_rate * (1 - 2 / 4))
     assert results[1]["league"]["gain"]["maker"] == results[1]["league"]["gain"]["maker"]  # a look at iteration 2
 
 

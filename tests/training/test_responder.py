@@ -50,7 +50,7 @@ def test_seats_that_nobody_plays_or_that_do_not_exist_are_refused(small: Scenari
 
 
 def test_step_sizes_fall_to_zero_after_the_last_iteration(small: Scenario) -> None:
-    settings = small.training
+    settings = small.training.model_copy(update={"learning_rate": 1e-3, "schedule": "linear"})
     assert [learning_rate(settings, i, 4) for i in range(5)] == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4, 0.0])
     constant = settings.model_copy(update={"schedule": "constant"})
     assert learning_rate(constant, 3, 4) == 1e-3

@@ -43,13 +43,13 @@ def test_the_first_step_follows_the_policy_gradient(small: Scenario) -> None:
             -(
                 batch.advantages * log_probability(batch.actions, network.mean(batch.observations), network.log_std)
             ).mean(),
-            [*network.policy.parameters(), network.log_std],
+            [*network.policy.parameters(), network.linear, network.log_std],
         )
     ]
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
-    before = [p.detach().clone() for p in [*network.policy.parameters(), network.log_std]]
+    before = [p.detach().clone() for p in [*network.policy.parameters(), network.linear, network.log_std]]
     update(network, optimizer, batch, SETTINGS, torch.Generator().manual_seed(0))
-    after = [*network.policy.parameters(), network.log_std]
+    after = [*network.policy.parameters(), network.linear, network.log_std]
     for old, new, gradient in zip(before, after, expected[0], strict=True):
         assert torch.allclose((old - new) / 1e-3, gradient, atol=2e-3)
 
