@@ -33,6 +33,9 @@ from arena.tournament import PayoffTensor
 
 EPISODES = 256
 """Games of the final profile, and of each line-up beside it, that are kept for the report."""
+PAIRED = 8
+"""Comparisons with baselines play this many times `evaluation.games`: Almgren-Chriss is nearly optimal, and telling a
+trader that is no worse from one that is takes many games."""
 FINAL_GAMES, COMPARED_GAMES = 31, 32
 """Streams of game seeds: the kept games, and the comparisons with baselines."""
 GAP, SAVING = 0.05, 0.05
@@ -280,16 +283,21 @@ def compare(
     the profile's trader saves. A target is reached when the interval's worse end reaches it.
     """
     market, evaluation = scenario.market, scenario.evaluation
-    game, seeds = Game(market, evaluation.games), seeds_of(evaluation.seed, evaluation.games, COMPARED_GAMES)
-    base = play(game, profile.acts, seeds)
+    game, games = Game(market, evaluation.games), PAIRED * evaluation.games
+    seeds = np.split(seeds_of(evaluation.seed, games, COMPARED_GAMES), PAIRED)
+
+    def returns(acts: Mapping[str, Act]) -> dict[str, np.ndarray]:
+        rollouts = [play(game, acts, part) for part in seeds]
+        return {seat: np.concatenate([one.returns_of(seat) for one in rollouts]) for seat in acts}
+
+    base = returns(profile.acts)
     rows: list[dict[str, Any]] = []
     targets: list[dict[str, Any]] = []
     learned = {seat for seat, label in profile.labels.items() if label == LEARNED}
     if gap is not None and learned and np.isfinite(gap.relative_high):
         targets.append(_target("Nash gap as a share of the naive profile's, upper bound", gap.relative_high, GAP, True))
     for (seat, name), act in others.items():
-        ours = base.returns_of(seat)
-        theirs = play(game, {**profile.acts, seat: act}, seeds).returns_of(seat)
+        ours, theirs = base[seat], returns({**profile.acts, seat: act})[seat]
         difference, p = metrics.paired(ours, theirs, evaluation.confidence)
         row = {"seat": seat, "player": profile.labels[seat], "other": name, **difference._asdict(), "p": p}
         row |= {"mean_player": float(ours.mean()), "mean_other": float(theirs.mean())}
@@ -303,7 +311,7 @@ def compare(
             targets.append(
                 _target(f"{seat}: share of twap's cost and penalties saved, lower bound", saving.low, SAVING)
             )
-    about = {"schema_version": 1, "games": evaluation.games, "confidence": evaluation.confidence}
+    about = {"schema_version": 1, "games": games, "confidence": evaluation.confidence}
     return {**about, "rows": rows, "targets": targets}
 
 

@@ -69,9 +69,12 @@ class TrainingSettings(BaseModel):
     )
     activation: Literal["tanh", "relu"] = Field("tanh", description="nonlinearity of the hidden layers")
     initial_std: Positive = Field(
-        0.5, description="standard deviation of exploration at the start, in action units [-1, 1]"
+        0.5, description="standard deviation of exploration at the start, in output units of the network"
     )
-    final_std: Positive = Field(0.05, description="lower bound of the learned standard deviation")
+    final_std: Positive = Field(0.05, description="lower bound of the learned standard deviation, in the same units")
+    together: float = Field(
+        0.5, gt=0, le=1, description="share of games in which all learning seats are new; new meets old in the rest"
+    )
     seed: int = Field(0, ge=0, description="seed of games, networks and exploration")
     checkpoint_every: Count = Field(10, description="iterations between checkpoints")
 

@@ -19,8 +19,6 @@ from arena.training.block import EXPLOITER, NEW, Lineup
 
 Slot = dict[str, list[str | int]]
 """Who sits in each learning seat of each role: NEW, EXPLOITER or a member's name."""
-TOGETHER = 0.5
-"""Share of slots, exploiters' apart, in which all learning seats are new."""
 
 
 def group_count(slots: int, blocks: int, games: int, least: int = 8) -> int:
@@ -29,17 +27,20 @@ def group_count(slots: int, blocks: int, games: int, least: int = 8) -> int:
     return max(g for g in range(1, wanted + 1) if games % g == 0 and (games // g >= least or g == 1))
 
 
-def draw_slots(league: League, seats: Mapping[str, Sequence[int]], iteration: int, count: int) -> list[Slot]:
-    """The `count` slots of one iteration, in the order in which blocks take them; there is always one with all new.
+def draw_slots(
+    league: League, seats: Mapping[str, Sequence[int]], iteration: int, count: int, share: float = 0.5
+) -> list[Slot]:
+    """The `count` slots of one iteration, in the order in which blocks take them.
 
-    Raises ValueError when exploiters would leave no slot to the main learners.
+    `share` of them, exploiters' apart and at least one, have all learning seats new. Raises ValueError when exploiters
+    would leave no slot to the main learners.
     """
     taken = {role: max(1, round(one.games_share * count)) for role, one in league.settings.exploiters.items()}
     rest = count - sum(taken.values())
     if rest < 1:
         raise ValueError(f"league.exploiters: they take {count - rest} of {count} line-ups; allowed is less than all")
     exploiting = [_exploiter_slot(league, seats, role, i) for role, times in taken.items() for i in range(times)]
-    together = max(1, round(TOGETHER * rest))
+    together = max(1, round(share * rest))
     drawn = {
         (role, position): league.draw(role, iteration, rest - together, purpose=f"train seat {position}")
         for role, own in seats.items()

@@ -186,7 +186,8 @@ class SelfPlayPPO(PPO):
         training = self.scenario.training
         blocks = training.games // training.block
         count = blocks * group_count(self.scenario.league.slots, blocks, training.block)
-        lineups = deal(draw_slots(self.league, self.seats, self.iteration, count), blocks)
+        slots = draw_slots(self.league, self.seats, self.iteration, count, training.together)
+        lineups = deal(slots, blocks)
         names = sorted({name for block in lineups for lineup in block.values() for name in lineup.members})
         members = {name: self.league.weights(name) for name in names}
         return Order(
