@@ -85,6 +85,8 @@ def gap(run: Run) -> Section:
     x = [line.get("iteration", i) for i, line in enumerate(run.gaps)]
     y, low, high = (column(run.gaps, key) for key in ("nashconv", "low", "high"))
     note = f"Dots are estimates, bars their {run.percent} intervals; lower is better. {_kind_note(run.gaps[-1])}"
+    if len(run.gaps) > 1:
+        note += " During training a shorter search looks for them; the full one at the end finds more."
     absolute = charts.lines(
         x,
         [Series("NashConv", y, low, high)],
