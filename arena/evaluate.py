@@ -32,13 +32,18 @@ def main(
     again: Annotated[
         bool, typer.Option("--again", help="with several runs: judge also those that were judged")
     ] = False,
+    comparisons: Annotated[
+        bool, typer.Option("--comparisons", help="runs: only the comparisons with baselines, and the report")
+    ] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="change a setting: evaluation.games=1024")] = None,
 ) -> None:
     """Measure what a run or a line-up is worth: tournament, ratings, Nash gap, comparisons, report."""
-    raise typer.Exit(_guarded(targets, out, cores or os.cpu_count() or 1, again, set_ or []))
+    raise typer.Exit(_guarded(targets, out, cores or os.cpu_count() or 1, again, set_ or [], comparisons))
 
 
-def _guarded(targets: list[str], out: Path, cores: int, again: bool, changes: list[str]) -> int:
+def _guarded(
+    targets: list[str], out: Path, cores: int, again: bool, changes: list[str], comparisons: bool = False
+) -> int:
     """Everything behind the command line; returns the exit code."""
     from arena.mistakes import ScenarioError
     from arena.run_folder import RunFolder, RunFolderError
@@ -65,10 +70,10 @@ def _guarded(targets: list[str], out: Path, cores: int, again: bool, changes: li
     except (ScenarioError, RunFolderError) as error:
         return _refuse(str(error))
     for run, scenario in runs:
-        if len(runs) > 1 and not again and (run.path / "comparisons.json").is_file():
+        if len(runs) > 1 and not (again or comparisons) and (run.path / "comparisons.json").is_file():
             continue
         try:
-            _judge(run, scenario, cores)
+            _judge(run, scenario, cores, comparisons)
         except (SnapshotError, RunFolderError, ValueError) as error:
             return _refuse(str(error))
         except KeyboardInterrupt:
@@ -82,18 +87,21 @@ def _guarded(targets: list[str], out: Path, cores: int, again: bool, changes: li
     return 0
 
 
-def _judge(run: Any, scenario: Any, cores: int) -> None:
+def _judge(run: Any, scenario: Any, cores: int, comparisons: bool) -> None:
     """Judge one run and write its report; progress to standard error, results to standard output."""
     from arena import report
-    from arena.judge import final_networks, judge, profile_of
+    from arena.judge import compare_again, final_networks, judge, profile_of
 
     with run.lock():
         networks = final_networks(run.path, scenario)
         iteration = int(run.status().get("iteration", 0))
         profile = profile_of(scenario, networks)
-        verdict = judge(run, scenario, profile, iteration, cores=cores, say=lambda text: print(text, file=sys.stderr))
+        if comparisons:
+            lines = spell_comparisons(compare_again(run, scenario, profile))
+        else:
+            lines = spell(judge(run, scenario, profile, iteration, cores=cores, say=_tell))
         page = report.write(run.path)
-    for line in spell(verdict):
+    for line in lines:
         print(line)
     print(page)
 
@@ -112,7 +120,13 @@ def spell(verdict: Any) -> list[str]:
         else ""
     )
     lines.append(f"NashConv {gap.nashconv:.4g} ({percent}: {gap.low:.4g} to {gap.high:.4g}){share}")
-    for row in verdict.comparisons["rows"]:
+    return lines + spell_comparisons(verdict.comparisons)
+
+
+def spell_comparisons(comparisons: Any) -> list[str]:
+    """Comparisons with baselines and targets, as lines."""
+    lines, percent = [], f"{100 * comparisons['confidence']:g} %"
+    for row in comparisons["rows"]:
         saving = row.get("saving")
         saved = (
             f"; saves {100 * saving['mean']:.3g} % ({100 * saving['low']:.3g} to {100 * saving['high']:.3g})"
@@ -121,7 +135,7 @@ def spell(verdict: Any) -> list[str]:
         )
         interval = f"{percent}: {row['low']:.4g} to {row['high']:.4g}"
         lines.append(f"{row['seat']} over {row['other']}: {row['mean']:.4g} ({interval}){saved}")
-    for target in verdict.comparisons["targets"]:
+    for target in comparisons["targets"]:
         reached = "reached" if target["reached"] else "missed"
         lines.append(f"target {reached}: {target['name']}: {target['value']:.4g} (wanted: {target['bound']:g})")
     return lines
@@ -137,6 +151,10 @@ def _compare(folders: list[Path], out: Path) -> int:
         return _refuse(f"{out}: cannot be written ({error.strerror or error}); allowed is a folder you can write to")
     print(page)
     return 0
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _refuse(sentence: str, code: int = 2) -> int:

@@ -247,11 +247,20 @@ def judge(
     run.add_line("nash_gap.jsonl", gap.line(iteration))
     tell(f"Nash gap: {gap.nashconv:.4g}, {100 * gap.relative:.3g} % of the naive profile's")
     others = _baselines(scenario, profile)
-    comparisons = compare(scenario, profile, others, gap)
+    comparisons = compare(scenario, profile, others, gap.relative_high)
     run.write_json("comparisons.json", comparisons)
     _final_games(run, scenario, profile, others)
     tell("final games and comparisons")
     return Verdict(gap, tensor, ratings, comparisons)
+
+
+def compare_again(run: RunFolder, scenario: Scenario, profile: Profile) -> dict[str, Any]:
+    """The comparisons with baselines alone, beside the Nash gap that the run folder already holds."""
+    measured = run.lines("nash_gap.jsonl")
+    gap = measured[-1].get("relative_high") if measured else None
+    comparisons = compare(scenario, profile, _baselines(scenario, profile), gap)
+    run.write_json("comparisons.json", comparisons)
+    return comparisons
 
 
 def _baselines(scenario: Scenario, profile: Profile) -> dict[tuple[str, str], Act]:
@@ -275,12 +284,13 @@ def _baselines(scenario: Scenario, profile: Profile) -> dict[tuple[str, str], Ac
 
 
 def compare(
-    scenario: Scenario, profile: Profile, others: Mapping[tuple[str, str], Act], gap: NashGap | None
+    scenario: Scenario, profile: Profile, others: Mapping[tuple[str, str], Act], gap: float | None
 ) -> dict[str, Any]:
     """Paired comparisons of the profile's seats with baselines in them, and which targets of self-play are reached.
 
     For an executor, `saving` is the share of the baseline's cost plus penalties (its reward with the other sign) that
-    the profile's trader saves. A target is reached when the interval's worse end reaches it.
+    the profile's trader saves. A target is reached when the interval's worse end reaches it. `gap` is the upper bound
+    of the Nash gap as a share of the naive profile's, if it was measured.
     """
     market, evaluation = scenario.market, scenario.evaluation
     game, games = Game(market, evaluation.games), PAIRED * evaluation.games
@@ -294,8 +304,8 @@ def compare(
     rows: list[dict[str, Any]] = []
     targets: list[dict[str, Any]] = []
     learned = {seat for seat, label in profile.labels.items() if label == LEARNED}
-    if gap is not None and learned and np.isfinite(gap.relative_high):
-        targets.append(_target("Nash gap as a share of the naive profile's, upper bound", gap.relative_high, GAP, True))
+    if gap is not None and learned and np.isfinite(gap):
+        targets.append(_target("Nash gap as a share of the naive profile's, upper bound", gap, GAP, True))
     for (seat, name), act in others.items():
         ours, theirs = base[seat], returns({**profile.acts, seat: act})[seat]
         difference, p = metrics.paired(ours, theirs, evaluation.confidence)

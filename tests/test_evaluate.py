@@ -13,7 +13,6 @@ from agents.network import Network
 from arena import snapshot
 from arena.evaluate import _guarded, main
 from arena.judge import compare, final_networks, profile_of
-from arena.nash_gap import NashGap
 from arena.run_folder import RunFolder
 from arena.scenario import Scenario, loads
 from arena.snapshot import Snapshot, SnapshotError
@@ -136,13 +135,21 @@ def test_several_runs_make_one_page(judged: RunFolder, tmp_path: Path, capsys: p
     assert other.path.name in page.read_text()
 
 
+def test_comparisons_alone_keep_the_gap(judged: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    before, gaps = (judged.path / "comparisons.json").read_text(), (judged.path / "nash_gap.jsonl").read_text()
+    (judged.path / "comparisons.json").unlink()
+    assert _guarded([str(judged.path)], judged.path, 1, False, [], comparisons=True) == 0
+    assert (judged.path / "comparisons.json").read_text() == before
+    assert (judged.path / "nash_gap.jsonl").read_text() == gaps
+    assert "over twap" in capsys.readouterr().out
+
+
 def test_a_target_is_judged_by_the_worse_end_of_its_interval(tmp_path: Path) -> None:
     run, scenario = trained(tmp_path, 4)
     profile = profile_of(scenario, final_networks(run.path, scenario))
-    naive = NashGap((), 10.0, 9.9, 10.1, 0.99)
     same = {("mm_0", "avellaneda_stoikov"): profile.acts["mm_0"]}
-    for high, reached in ((0.49, True), (0.51, False)):
-        told = compare(scenario, profile, same, NashGap((), 0.3, 0.1, high, 0.99, naive))
+    for high, reached in ((0.049, True), (0.051, False)):
+        told = compare(scenario, profile, same, high)
         assert told["targets"][0]["reached"] is reached
         assert told["rows"][0]["mean"] == 0.0  # a policy against itself on the same games
 
