@@ -126,7 +126,7 @@ IMPOSSIBLE = {
     " (did you mean 'trader_0'?)",
     "players.mm_0={kind: constant_spread, half_spread: 0.5}": "players.mm_0.half_spread: found 0.5;"
     " allowed is 0 to 0.4, as market.makers.half_spread says",
-    "training.block=60": "training.block: found 60; allowed is a divisor of games = 256",
+    "training.block=60": "training.block: found 60; allowed is a divisor of games = 512",
     "training.discount=1.5": "training.discount: found 1.5; allowed is 1 or less",
     "training.hidden=[]": "training.hidden: found a list of 0; allowed is at least 1 entries",
     "evaluation.confidence=1": "evaluation.confidence: found 1; allowed is less than 1",
