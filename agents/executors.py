@@ -17,14 +17,18 @@ Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class TWAP(BaseModel):
-    """What is left, over the time that is left."""
+    """What is left, over the time that is left; a seat that does not see what is left takes the mean order instead."""
 
     model_config = STRICT
     kind: Literal["twap"] = "twap"
 
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat."""
-        return _feedback(self.kind, market, lambda left, time_left: left / time_left)
+        layout = market.roles[1].action
+        if "to_trade" in market.roles[1].observation:
+            return _feedback(self.kind, market, lambda left, time_left: left / time_left)
+        steady = _unit(layout, np.full((1, 1), expected_order(market, seat) / market.clock.horizon))
+        return lambda observation, noise: np.broadcast_to(steady, (len(observation), 1))
 
 
 class AlmgrenChriss(BaseModel):
@@ -93,6 +97,14 @@ def _feedback(kind: str, market: DealerMarket, rate: Callable[[np.ndarray, np.nd
         return _unit(layout, rate(lots, time))
 
     return act
+
+
+def expected_order(market: DealerMarket, seat: str) -> float:
+    """Mean size of a seat's parent order, lots."""
+    position = market.executor_names.index(seat)
+    size = market.executors[position].size
+    mean = size if isinstance(size, float) else size.mean
+    return mean[position] if isinstance(mean, tuple) else mean
 
 
 def _unit(layout: Layout, rate: np.ndarray) -> np.ndarray:

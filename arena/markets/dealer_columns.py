@@ -24,12 +24,14 @@ if TYPE_CHECKING:
  EDGE_NOISE, EDGE_EXECUTOR, INVENTORY_PNL, HEDGE_PNL, HEDGE_COST, MAKER_FEE, RUNNING_PENALTY, TERMINAL_PENALTY,
  INITIAL_WEALTH, EXECUTOR_SPREAD_COST, EXECUTOR_IMPACT_COST, EXECUTOR_FEE, EXECUTOR_PENALTY, EXECUTOR_INVENTORY_PNL,
  DISTANCE, FILL, EXECUTOR_FILL, ARRIVED, UNFILLED_NOISE, UNFILLED_EXECUTOR, CLIPPED_ACTION,
- REWARD_MAKER, REWARD_EXECUTOR) = range(47)
+ REWARD_MAKER, REWARD_EXECUTOR, INITIAL_INVENTORY) = range(48)
 # fmt: on
 
 SIDES = ("bid", "ask")
 NOTHING, QUOTES, INVENTORY = range(3)
 RIVALS = {"none": NOTHING, "quotes": QUOTES, "inventory": INVENTORY}
+EVERYTHING, START = 2, 4
+"""What a role sees of itself: 1 its inventory, 2 also its last fills and quotes; 4 more: what it held at the start."""
 _FAR = 1e6
 """Bound of columns that have no natural one; observations are clipped there so that boxes are finite."""
 
@@ -85,8 +87,14 @@ def state(market: "DealerMarket") -> Layout:
             Field("clipped_action", (2,), ("maker", "executor"), "components"),
             per_maker("reward_maker"),
             per_trader("reward_executor"),
+            Field("initial_inventory", (m, n), books, "lots"),
         ]
     )
+
+
+def own_code(seen: "Observe") -> int:
+    """What a role sees of itself, as the kernel's code."""
+    return seen.own * (1 + seen.last) + START * seen.start
 
 
 def first_rows(layout: Layout) -> np.ndarray:
@@ -166,6 +174,8 @@ def maker_observation(market: "DealerMarket") -> Layout:
             Field("moneyness", (n,), names, "ln(spot/strike)", -_FAR, _FAR, 0.0, 0.05),
             Field("vega", (n,), names, "currency per 1.00 vol", -_FAR, _FAR, vega, np.maximum(0.2 * vega, 1e-3)),
         ]
+    if makers.observe.start:
+        fields.append(Field("initial_inventory", (n,), names, "lots", -limit, limit, 0.0, lots))
     if makers.observe.own:
         fields.append(Field("inventory", (n,), names, "lots", -limit, limit, 0.0, lots))
         if has_options(market):
@@ -177,8 +187,9 @@ def maker_observation(market: "DealerMarket") -> Layout:
             ):
                 typical = max(lots * float(np.sqrt(n) * np.mean(greek)), least)
                 fields.append(Field(name, (), (), unit, -_FAR, _FAR, 0.0, typical))
-        fields.append(Field("distance", (n, 2), two, "currency", makers.min_distance, reach, pitch / 2, pitch))
-        fields.append(Field("fill", (n, 2), two, "lots", 0.0, _FAR, 0.0, market.flow.lot))
+        if makers.observe.last:
+            fields.append(Field("distance", (n, 2), two, "currency", makers.min_distance, reach, pitch / 2, pitch))
+            fields.append(Field("fill", (n, 2), two, "lots", 0.0, _FAR, 0.0, market.flow.lot))
     return Layout(fields + _rivals(market, makers.observe, n * 2, two, "best_rival_distance", makers.count - 1))
 
 
@@ -187,13 +198,16 @@ def executor_observation(market: "DealerMarket") -> Layout:
     size = largest_order(market)
     low, high = min(e.rate[0] for e in market.executors), max(e.rate[1] for e in market.executors)
     fields = _common(market)
+    if market.executors_observe.start:
+        fields.append(Field("initial_remaining", (), (), "lots, > 0 to buy", -_FAR, _FAR, 0.0, size / 2))
     if market.executors_observe.own:
         fields += [
             Field("remaining", (), (), "lots, > 0 to buy", -_FAR, _FAR, 0.0, size / 2),
             Field("to_trade", (), (), "lots left in the direction of the order", -_FAR, _FAR, size / 2, size / 3.5),
             Field("pace", (), (), f"lots/{market.clock.unit}", low, high, (low + high) / 2, (high - low) / 3.5),
-            Field("executor_fill", (), (), "lots", -_FAR, _FAR, 0.0, market.flow.lot),
         ]
+        if market.executors_observe.last:
+            fields.append(Field("executor_fill", (), (), "lots", -_FAR, _FAR, 0.0, market.flow.lot))
     return Layout(fields + _rivals(market, market.executors_observe, 2, SIDES, "best_distance", market.makers.count))
 
 
@@ -276,12 +290,14 @@ def _observe_common(out, c, at, state, time_left, random_volatility, random_flow
 def observe(size, at, state, out, low, high, log_strike, product_of, time_left, row, lo, hi):
     """Writes the observations of all seats into out [columns of all seats, B], columns lo:hi of the games.
 
-    size = (n, M, N, options?, random volatility?, random flow?, own and rivals flags of makers, of executors);
+    size = (n, M, N, options?, random volatility?, random flow?, own and rivals codes of makers, of executors);
     `row` [W] is scratch.
     """
     n, makers, traders = size[0], size[1], size[2]
     options, random_volatility, random_flow = size[3], size[4], size[5]
     own, rivals, trader_own, trader_rivals = size[6], size[7], size[8], size[9]
+    start, trader_start = own >= START, trader_own >= START
+    own, trader_own = own % START, trader_own % START
     c = 0
     for m in range(makers):
         c = _observe_common(out, c, at, state, time_left, random_volatility, random_flow, row, lo, hi, low, high)
@@ -294,6 +310,8 @@ def observe(size, at, state, out, low, high, log_strike, product_of, time_left, 
                     row[g] = log_spot[g] - log_strike[i]
                 c = _put(out, c, row, lo, hi, low, high)
             c = _put_rows(out, c, state, at[VEGA], n, lo, hi, low, high)
+        if start:
+            c = _put_rows(out, c, state, at[INITIAL_INVENTORY] + m * n, n, lo, hi, low, high)
         if own:
             c = _put_rows(out, c, state, inventory, n, lo, hi, low, high)
             if options:
@@ -307,8 +325,9 @@ def observe(size, at, state, out, low, high, log_strike, product_of, time_left, 
                 c = _put(out, c, row, lo, hi, low, high)
                 _net(row, state, inventory, at[VEGA], n, lo, hi)
                 c = _put(out, c, row, lo, hi, low, high)
-            c = _put_rows(out, c, state, at[DISTANCE] + m * 2 * n, 2 * n, lo, hi, low, high)
-            c = _put_rows(out, c, state, at[FILL] + m * 2 * n, 2 * n, lo, hi, low, high)
+            if own == EVERYTHING:
+                c = _put_rows(out, c, state, at[DISTANCE] + m * 2 * n, 2 * n, lo, hi, low, high)
+                c = _put_rows(out, c, state, at[FILL] + m * 2 * n, 2 * n, lo, hi, low, high)
         if rivals == QUOTES and makers > 1:
             for r in range(2 * n):
                 _best(row, state, at[DISTANCE] + r, 2 * n, m, makers, lo, hi)
@@ -321,6 +340,11 @@ def observe(size, at, state, out, low, high, log_strike, product_of, time_left, 
     for j in range(traders):
         c = _observe_common(out, c, at, state, time_left, random_volatility, random_flow, row, lo, hi, low, high)
         direction, product = state[at[DIRECTION] + j, lo:hi], product_of[j]
+        if trader_start:
+            left, bought = state[at[REMAINING] + j, lo:hi], state[at[EXECUTOR_INVENTORY] + j, lo:hi]
+            for g in range(row.shape[0]):
+                row[g] = left[g] + bought[g]
+            c = _put(out, c, row, lo, hi, low, high)
         if trader_own:
             remaining = state[at[REMAINING] + j, lo:hi]
             c = _put(out, c, remaining, lo, hi, low, high)
@@ -332,7 +356,8 @@ def observe(size, at, state, out, low, high, log_strike, product_of, time_left, 
             for g in range(row.shape[0]):
                 row[g] *= inverse
             c = _put(out, c, row, lo, hi, low, high)
-            c = _put(out, c, state[at[EXECUTOR_FILL] + j, lo:hi], lo, hi, low, high)
+            if trader_own == EVERYTHING:
+                c = _put(out, c, state[at[EXECUTOR_FILL] + j, lo:hi], lo, hi, low, high)
         if trader_rivals == QUOTES:
             for side in range(2):
                 _best(row, state, at[DISTANCE] + 2 * product + side, 2 * n, -1, makers, lo, hi)

@@ -16,6 +16,7 @@ from arena.markets.dealer_columns import (
     EXECUTOR_INVENTORY_PNL,
     EXECUTOR_PENALTY,
     FLOW_FACTOR,
+    INITIAL_INVENTORY,
     INITIAL_WEALTH,
     LOG_SPOT,
     LOG_VOLATILITY,
@@ -119,6 +120,7 @@ def begin(whole, real, bounds, seeds, state, observation):
             _draw(maker[m, 3], maker[m, 4], number[LOT], size[FLUID], seeds,
                   draws.key(draws.START, 1, m * n + i), row)
             state[at[MAKER_INVENTORY] + m * n + i, :games] = row
+            state[at[INITIAL_INVENTORY] + m * n + i, :games] = row
             state[at[NOISE_INVENTORY] + i, :games] -= row
             for side in range(2):
                 state[at[DISTANCE] + (m * n + i) * 2 + side, :games] = number[START_DISTANCE]

@@ -32,6 +32,8 @@ class Observe(BaseModel):
 
     model_config = STRICT
     own: bool = Field(default=True, description="own inventory, last fills and (makers) own last quotes")
+    last: bool = Field(default=True, description="whether `own` includes the last fills and quotes, which add no state")
+    start: bool = Field(default=False, description="own inventory at the start of the game")
     rivals: Literal["inventory", "quotes", "none"] = Field(
         default="quotes",
         description="inventory: all other seats' inventories; quotes: best rival last distances; none",
@@ -40,7 +42,9 @@ class Observe(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Observe":
         if not self.own and self.rivals != "none":
-            raise ValueError(f"rivals: found '{self.rivals}'; own: false hides all but the time, allowed is 'none'")
+            raise ValueError(
+                f"rivals: found '{self.rivals}'; own: false hides all but time and start, allowed is 'none'"
+            )
         return self
 
 

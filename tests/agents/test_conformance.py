@@ -36,6 +36,11 @@ def test_acts_are_plain_functions_of_one_game(name: str, agent: str, recipe: Any
     centre, scale = role.observation.centre, role.observation.scale
     seen = (centre + scale * rng.normal(size=(9, role.observation.size))).astype(np.float32)
     noise = rng.normal(size=(9, role.action.size))
+    needed = {"maker": "inventory", "executor": "to_trade"}[role.name]
+    if needed not in role.observation and recipe.kind not in ("constant_spread", "twap"):
+        with pytest.raises(ValueError, match=r"observe\.own must be true"):  # what the market hides is said
+            recipe.sit(market, agent)
+        return
     act = pickle.loads(pickle.dumps(recipe)).sit(market, agent)
     before = seen.copy()
     action = np.array(act(seen, noise))

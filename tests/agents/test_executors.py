@@ -126,6 +126,9 @@ def test_what_an_executor_needs_is_said() -> None:
     tree = TWO.model_dump(mode="json")
     tree["executors_observe"] = {"own": False, "rivals": "none"}
     blind = DealerMarket.model_validate(tree)
-    for recipe in EXECUTORS:
+    for recipe in (AlmgrenChriss(), Immediate()):
         with pytest.raises(ValueError, match=r"executors_observe\.own must be true"):
             recipe.sit(blind, "trader_0")
+    game = Game(blind, 4)
+    rate = TWAP().sit(blind, "trader_0")(game.reset(np.arange(4, dtype=np.uint64))["executor"][:, 0], np.zeros((4, 1)))
+    np.testing.assert_allclose(blind.roles[1].action.from_unit(rate), 30.0)  # lots of the order over one day

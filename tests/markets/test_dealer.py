@@ -397,12 +397,15 @@ def test_kernels_agree_with_the_same_code_interpreted():
 # --------------------------------------------------------------------------------------------------------- settings
 
 
+CODES = ("NOTHING", "QUOTES", "INVENTORY", "EVERYTHING", "START")  # what a role sees, not a row of the state
+
+
 def test_constants_of_the_kernels_are_the_fields_of_the_state(tools):
     fields = [field.name for field in tools.build().state]
     constants = {
         name.lower(): value
         for name, value in vars(dealer_columns).items()
-        if name.isupper() and type(value) is int and name not in ("NOTHING", "QUOTES", "INVENTORY")
+        if name.isupper() and type(value) is int and name not in CODES
     }
     assert {name: fields.index(name) for name in fields} == constants
 
