@@ -24,8 +24,8 @@ class TWAP(BaseModel):
 
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat."""
-        layout = market.roles[1].action
-        if "to_trade" in market.roles[1].observation:
+        layout = market.role("executor").action
+        if "to_trade" in market.role("executor").observation:
             return _feedback(self.kind, market, lambda left, time_left: left / time_left)
         steady = _unit(layout, np.full((1, 1), expected_order(market, seat) / market.clock.horizon))
         return lambda observation, noise: np.broadcast_to(steady, (len(observation), 1))
@@ -85,7 +85,7 @@ class Immediate(BaseModel):
 
 def _feedback(kind: str, market: DealerMarket, rate: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Act:
     """An act whose rate depends on what is left to trade (in the order's direction) and on the time left."""
-    role = market.roles[1]
+    role = market.role("executor")
     if "to_trade" not in role.observation:
         raise ValueError(f"{kind} needs to see what is left: market.executors_observe.own must be true")
     left, time_left = role.observation.slice("to_trade"), role.observation.slice("time_left")

@@ -219,7 +219,7 @@ def _steady_variance(market: DealerMarket) -> np.ndarray:
 
 
 def _maker(market: DealerMarket) -> Role:
-    return market.roles[0]
+    return market.role("maker")
 
 
 def _unit(market: DealerMarket, half: np.ndarray, skew: np.ndarray) -> np.ndarray:

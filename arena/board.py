@@ -38,7 +38,9 @@ class Board:
         """Quotes, inventories, last fills and what the traders still have to do, one line per product and seat."""
         mid, distance = self._now("mid"), self._now("distance")
         inventory, fill = self._now("maker_inventory"), self._now("fill")
-        lines = [self._headline(), f"{'':>10} {'':>9}  bid / ask, inventory (bought / sold in the last step)"]
+        lines = [self._headline()]
+        if self.market.makers.count:
+            lines.append(f"{'':>10} {'':>9}  bid / ask, inventory (bought / sold in the last step)")
         lines.append(f"{'product':>10} {'mid':>9}  " + "  ".join(f"{name:^34}" for name in self.market.maker_names))
         for i, name in enumerate(self.market.product_names):
             cells = []
@@ -79,15 +81,16 @@ class Board:
         axes.set_yticks(range(self.market.n), labels, fontsize=8)
         axes.set_ylim(self.market.n - 0.5, -0.5)
         axes.set_xlabel("distance from the mid (bid left, ask right)", fontsize=8)
-        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, fontsize=8, frameon=False)
+        if makers.count:
+            axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, fontsize=8, frameon=False)
         axes.tick_params(labelsize=8)
 
     def _draw_inventories(self, axes: Any) -> None:
         inventory = self._now("maker_inventory")
-        height = 0.8 / self.market.makers.count
+        height = 0.8 / max(self.market.makers.count, 1)
         for m, (_, y) in enumerate(self._rows()):
             axes.barh(y, inventory[m], height=0.9 * height, color=COLOURS[m % 8])
-        reach = self.market.makers.inventory_limit or max(1.0, float(np.abs(inventory).max()))
+        reach = self.market.makers.inventory_limit or max(1.0, float(np.abs(inventory).max(initial=0.0)))
         axes.set_xlim(-1.05 * reach, 1.05 * reach)
         axes.axvline(0.0, color="0.5", linewidth=0.8)
         axes.set_xlabel("inventory (lots)", fontsize=8)
@@ -96,7 +99,7 @@ class Board:
     def _rows(self) -> list[tuple[str, NDArray[np.float64]]]:
         """Each maker's name and its height [n] within the rows of the products."""
         count = self.market.makers.count
-        shifts = (np.arange(count) - 0.5 * (count - 1)) * 0.8 / count
+        shifts = (np.arange(count) - 0.5 * (count - 1)) * 0.8 / max(count, 1)
         return [
             (name, np.arange(self.market.n) + shift)
             for name, shift in zip(self.market.maker_names, shifts, strict=True)

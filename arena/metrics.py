@@ -160,7 +160,9 @@ def transfers(record: Record) -> tuple[tuple[str, ...], np.ndarray]:
         pay(executor, "impact", record.total("executor_impact_cost")[:, i])
         pay(executor, "fees", record.total("executor_fee")[:, i])
         received = record.total("edge_executor")[:, :, i].sum(axis=1)
-        pay(executor, "leak", record.total("executor_spread_cost")[:, i] - received)
+        # without makers everybody else, the noise account, is the other side of an executor's trades
+        rest = "leak" if record.makers else "noise traders"
+        pay(executor, rest, record.total("executor_spread_cost")[:, i] - received)
     pay("noise traders", "fees", record.total("fee_cash") - w[at["fees"]].sum(axis=0))
     noise = record["noise_cash"] + (record["noise_inventory"] * record["mid"]).sum(axis=-1)
     pay("price moves", "noise traders", _gain(noise) - w[at["noise traders"]].sum(axis=0))

@@ -17,8 +17,10 @@ from arena.page import Cell, Figure, Run, Section, Table, between, chance, colou
 from arena.record import Record
 
 
-def quotes(run: Run) -> Section:
+def quotes(run: Run) -> Section | None:
     """Learned quotes against inventory and time, over the baselines' curves."""
+    if _nobody_quotes(run):
+        return None
     out = Section("What the makers learned to quote", data=run.curves)
     if not run.curves or not run.curves.get("panels"):
         out.missing = "No quote curves were saved in this run."
@@ -194,8 +196,10 @@ def versus(run: Run) -> Section:
     return out
 
 
-def spreads(run: Run) -> Section:
+def spreads(run: Run) -> Section | None:
     """Quoted and effective spreads, fill ratios, inventory risk and the competition index."""
+    if _nobody_quotes(run):
+        return None
     out = Section("Spreads, fills and inventory risk")
     record = run.final
     if record is None:
@@ -243,8 +247,10 @@ def spreads(run: Run) -> Section:
     return out
 
 
-def markouts(run: Run) -> Section:
+def markouts(run: Run) -> Section | None:
     """P&L per lot after the fill, by horizon."""
+    if _nobody_quotes(run):
+        return None
     out = Section("What a fill is worth later")
     record = run.final
     if record is None:
@@ -322,6 +328,11 @@ def execution(run: Run) -> Section | None:
     words = "The last column pairs games on the same seeds; below zero the final trader is cheaper."
     out.tables.append(Table(words, head, rows))
     return out
+
+
+def _nobody_quotes(run: Run) -> bool:
+    """Whether the games were played without makers."""
+    return run.final is not None and not run.final.makers
 
 
 def _replaced(other: Record, final: Record, seat: str) -> bool:

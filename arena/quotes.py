@@ -24,6 +24,7 @@ def quote_curves(
     """The content of curves.json: quotes of each maker against its inventory (mid-game), half-spread against time.
 
     `games` is a rollout with its trace; its states are averaged over, with the band from their 5 % to 95 % quantile.
+    Where nobody quotes there is no panel.
     `product` is the quoted product that is drawn, the first by default.  Raises KeyError for a product that is not
     quoted, and ValueError for a rollout without a trace.
     """
@@ -32,7 +33,9 @@ def quote_curves(
     product = product or market.product_names[0]
     if product not in market.product_names:
         raise KeyError(f"no product '{product}'; there are {', '.join(market.product_names)}")
-    role, steps = market.roles[0], market.clock.steps
+    if not market.makers.count:
+        return {"product": product, "panels": []}
+    role, steps = market.role("maker"), market.clock.steps
     when = np.unique(np.linspace(0, steps - 1, POINTS).round().astype(int))
     flat = {name: [_distances(market, role, games, act, product, t, 0.0) for t in when] for name, act in makers.items()}
     halves = {name: [0.5 * (bid + ask) for bid, ask in quotes] for name, quotes in flat.items()}

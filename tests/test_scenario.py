@@ -97,7 +97,7 @@ IMPOSSIBLE = {
     "market.products.2.right=cal": "market.products[2].right: found 'cal'; allowed is 'call', 'put' or 'asset'"
     " (did you mean 'call'?)",
     "market.products=[]": "market.products: found a list of 0; allowed is at least 1 entries",
-    "market.makers.count=0": "market.makers.count: found 0; allowed is 1 or more",
+    "market.makers.count=-1": "market.makers.count: found -1; allowed is 0 or more",
     "market.makers.cuont=2": "market.makers.cuont: unknown key; allowed are count, inventory_limit, half_spread, skew,"
     " min_distance, max_distance, initial_inventory, hedging, risk, observe (did you mean 'count'?)",
     "market.makers.half_spread=[0.4, 0]": "market.makers.half_spread: found [0.4, 0];"
@@ -193,7 +193,7 @@ def test_a_bad_scenario_answers_within_a_second_of_processor_time() -> None:
     program = (
         "import resource, sys\n"
         "from arena.scenario import ScenarioError, load\n"
-        "try:\n    load('two_mm_one_trader', ['market.makers.count=0'])\n"
+        "try:\n    load('two_mm_one_trader', ['market.makers.count=-1'])\n"
         "except ScenarioError as error:\n    print(error)\n"
         "used = resource.getrusage(resource.RUSAGE_SELF)\n"
         "print(used.ru_utime + used.ru_stime, 'torch' in sys.modules, 'ray' in sys.modules)\n"
@@ -205,7 +205,7 @@ def test_a_bad_scenario_answers_within_a_second_of_processor_time() -> None:
             [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
         )
         sentence, figures = run.stdout.splitlines()
-        assert sentence.endswith("market.makers.count: found 0; allowed is 1 or more")
+        assert sentence.endswith("market.makers.count: found -1; allowed is 0 or more")
         used, torch, ray = figures.split()
         assert (torch, ray) == ("False", "False")
         seconds.append(float(used))

@@ -1,5 +1,7 @@
 """The option dealer market: makers quote a chain, executors and noise traders trade against the quotes.
 
+Without makers (`makers.count: 0`) executors trade at the mid and move it: the execution game.
+
 This file holds the parameters and what they must satisfy; the seats' own are in `dealer_seats`, the names of all
 columns in `dealer_columns`, the rules in `dealer_kernel`.
 
@@ -167,14 +169,24 @@ class DealerMarket(BaseModel):
 
     @cached_property
     def roles(self) -> tuple[Role, ...]:
-        """Makers, then executors if there are any."""
+        """Makers if there are any, then executors if there are any."""
         from arena.markets import dealer_columns as columns
 
-        makers = Role("maker", self.maker_names, columns.maker_observation(self), columns.maker_action(self))
-        if not self.executors:
-            return (makers,)
-        traders = columns.executor_observation(self), columns.executor_action(self)
-        return makers, Role("executor", self.executor_names, *traders)
+        roles = []
+        if self.makers.count:
+            quotes = columns.maker_observation(self), columns.maker_action(self)
+            roles.append(Role("maker", self.maker_names, *quotes))
+        if self.executors:
+            rates = columns.executor_observation(self), columns.executor_action(self)
+            roles.append(Role("executor", self.executor_names, *rates))
+        return tuple(roles)
+
+    def role(self, name: str) -> Role:
+        """The role of that name; KeyError with the roles there are."""
+        for one in self.roles:
+            if one.name == name:
+                return one
+        raise KeyError(f"no role named {name!r}; there are {', '.join(one.name for one in self.roles)}")
 
     @cached_property
     def state(self) -> Layout:
@@ -239,6 +251,13 @@ def _problems(market: DealerMarket) -> Iterator[str]:
                 yield f"executors[{j}].size.mean: {found}; allowed is one for each of {len(market.executors)} executors"
             elif least < 0 or np.max(executor.size.mean) + executor.size.spread == 0:
                 yield f"executors[{j}].size: found {least:g} lots as the least; allowed is at least 0 and not always 0"
+        if makers.count and executor.rate[0] < 0:
+            least = f"found {executor.rate[0]:g}; allowed is at least 0"
+            yield f"executors[{j}].rate: {least} where makers quote: an order trades towards its target"
+        cross, common = executor.cross_impact, 0 if makers.count else len(market.executors) - 1
+        if cross >= 2 and cross != common:
+            every = f", or {common} (every rate counts alike)" if common > 1 else ""
+            yield f"executors[{j}].cross_impact: found {cross:g}; allowed is below 2{every}"
         most = executor.rate[1] * clock.dt / flow.lot
         if flow.orders == "poisson" and most > LARGEST_MEAN:
             yield (
@@ -249,6 +268,13 @@ def _problems(market: DealerMarket) -> Iterator[str]:
     if isinstance(loading, tuple) and (len(loading) != market.n or any(len(row) != market.n for row in loading)):
         shape = [len(row) for row in loading]
         yield f"mark.shock_loading: found rows of {shape} entries; allowed is a {market.n} x {market.n} matrix"
+    if not makers.count:
+        if not market.executors:
+            yield "makers.count: found 0 and no executors; allowed is at least 1, or executors who trade at the mid"
+        if flow.orders != "fluid":
+            yield f"flow.orders: found '{flow.orders}'; allowed is 'fluid' in a market without makers"
+        if flow.informed_share > 0:
+            yield f"flow.informed_share: found {flow.informed_share:g}; allowed is 0 in a market without makers"
     rate = flow.arrival_rate
     if isinstance(rate, tuple) and (not rate or isinstance(rate[0], tuple)) and len(rate) != market.n:
         yield f"flow.arrival_rate: found {len(rate)} entries; allowed is one [bid, ask] for each of {market.n} products"

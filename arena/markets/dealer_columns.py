@@ -141,7 +141,7 @@ def _common(market: "DealerMarket") -> list[Field]:
 
 def _inventory_scale(market: "DealerMarket") -> float:
     """A typical inventory in lots: a quarter of the limit, or what one side of the noise brings in a game."""
-    limit = market.makers.inventory_limit
+    limit = market.makers.inventory_limit if market.makers.count else None
     flow = float(market.arrival_rates().mean()) * market.clock.horizon
     size = largest_order(market)
     return max(limit / 4.0 if limit else max(np.sqrt(flow * market.flow.lot), size / 2.0), market.flow.lot)
@@ -358,7 +358,7 @@ def observe(size, at, state, out, low, high, log_strike, product_of, time_left, 
             c = _put(out, c, row, lo, hi, low, high)
             if trader_own == EVERYTHING:
                 c = _put(out, c, state[at[EXECUTOR_FILL] + j, lo:hi], lo, hi, low, high)
-        if trader_rivals == QUOTES:
+        if trader_rivals == QUOTES and makers > 0:
             for side in range(2):
                 _best(row, state, at[DISTANCE] + 2 * product + side, 2 * n, -1, makers, lo, hi)
                 c = _put(out, c, row, lo, hi, low, high)

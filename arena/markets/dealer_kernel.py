@@ -9,6 +9,7 @@ from numba import njit
 
 from arena.markets import dealer_columns as columns
 from arena.markets import draws
+from arena.markets.dealer_actions import executor_rates, quote, read_action
 from arena.markets.dealer_columns import (
     DIRECTION,
     DISTANCE,
@@ -57,7 +58,7 @@ from arena.markets.dealer_tables import (
     VOL_MEAN,
     VOL_START,
 )
-from arena.markets.dealer_trades import executor_rates, quote, read_action, trade
+from arena.markets.dealer_trades import trade
 from arena.markets.ledger import check, wealth
 from arena.markets.special import FAST
 

@@ -108,7 +108,7 @@ class Makers(BaseModel):
     """The makers' role: how many, what they may quote, and what they pay for risk."""
 
     model_config = STRICT
-    count: int = Field(default=2, ge=1, le=16, description="number of makers")
+    count: int = Field(default=2, ge=0, le=16, description="number of makers; 0: executors trade at the mid")
     inventory_limit: Positive | None = Field(default=20.0, description="largest |q| per product, lots; none: no limit")
     half_spread: tuple[float, float] = Field(default=(0.0, 0.4), description="range of the action, currency")
     skew: tuple[float, float] = Field(default=(-0.4, 0.4), description="range of the action, currency")
@@ -137,9 +137,13 @@ class Executor(BaseModel):
     product: str = Field(description="name of the product")
     side: Literal["buy", "sell", "coin"] = Field(default="coin", description="side of the parent order")
     size: Positive | Start = Field(description="lots, or drawn per game")
-    rate: tuple[float, float] = Field(description="range of the action, lots per clock unit towards the target")
+    rate: tuple[float, float] = Field(
+        description="range of the action, lots per clock unit towards the target; below 0 only without makers"
+    )
     temporary_impact: NonNegative = Field(default=0.0, description="cost of rate^2, currency*unit/lot^2")
-    cross_impact: float = Field(default=0.0, ge=0, lt=2, description="weight of the others' mean rate in the cost")
+    cross_impact: NonNegative = Field(
+        default=0.0, description="weight of the others' mean rate in the cost: below 2, or N - 1 without makers"
+    )
     running_penalty: NonNegative = Field(default=0.0, description="currency/lot^2/unit on what is left")
     terminal_penalty: NonNegative = Field(default=0.0, description="currency/lot^2 on what is left at the end")
     price: Literal["vwap", "best"] = Field(default="vwap", description="pays each maker's quote, or the best for all")
@@ -149,6 +153,4 @@ class Executor(BaseModel):
     def _check(self) -> "Executor":
         if wrong := _range("rate", self.rate):
             raise ValueError(wrong)
-        if self.rate[0] < 0:
-            raise ValueError(f"rate: found {self.rate[0]:g}; allowed is at least 0, trading towards the target")
         return self

@@ -129,7 +129,7 @@ def _number(market: "DealerMarket") -> np.ndarray:
     psi = 0.0 if isinstance(risk, QuadraticRisk) else risk.terminal_penalty
     decay = np.exp(-intensity.reversion * clock.dt) if intensity.model == "log_ou" else 0.0
     spread = intensity.volatility / np.sqrt(2 * intensity.reversion) if intensity.model == "log_ou" else 0.0
-    rate = market.roles[1].action if market.executors else None
+    rate = market.role("executor").action if market.executors else None
     first, second = flow.rule.numbers()
     return np.array(
         [
@@ -162,7 +162,8 @@ def _number(market: "DealerMarket") -> np.ndarray:
             rate.low[0] if rate else 0.0,
             rate.high[0] - rate.low[0] if rate else 0.0,
             clock.dt * clock.years,
-            naive_half_spread(market),  # what everybody last quoted before the game, as far as anybody can tell
+            # what everybody last quoted before the game, as far as anybody can tell
+            naive_half_spread(market) if makers.count else 0.0,
         ],
         dtype=float,
     )

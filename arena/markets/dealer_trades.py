@@ -1,4 +1,4 @@
-"""Quotes and trades of the dealer market: from actions to distances, from orders to fills, from fills to cash.
+"""Trades of the dealer market: from orders to fills, from fills to cash.
 
 Every trade is written on both sides: maker and taker, cash and contracts. `work` arrays are scratch rows [.., W].
 """
@@ -9,7 +9,6 @@ from numba import njit
 from arena.markets import draws
 from arena.markets.dealer_columns import (
     ARRIVED,
-    CLIPPED_ACTION,
     DIRECTION,
     DISTANCE,
     EDGE_EXECUTOR,
@@ -17,13 +16,11 @@ from arena.markets.dealer_columns import (
     EXECUTOR_CASH,
     EXECUTOR_FEE,
     EXECUTOR_FILL,
-    EXECUTOR_IMPACT_COST,
     EXECUTOR_INVENTORY,
     EXECUTOR_SPREAD_COST,
     FEE_CASH,
     FILL,
     FLOW_FACTOR,
-    IMPACT_CASH,
     LEAK_CASH,
     MAKER_CASH,
     MAKER_FEE,
@@ -37,13 +34,11 @@ from arena.markets.dealer_columns import (
     UNFILLED_EXECUTOR,
     UNFILLED_NOISE,
 )
+from arena.markets.dealer_mid import trade_at_mid
 from arena.markets.dealer_moves import NEXT_PRODUCT
 from arena.markets.dealer_tables import (
-    CROSS,
     DT,
     FLUID,
-    HALF_LOW,
-    HALF_WIDTH,
     HAS_IMPACT,
     HAS_INFORMED,
     IMPACT,
@@ -51,113 +46,18 @@ from arena.markets.dealer_tables import (
     LIMIT,
     LOT,
     MAKER_FEE_RATE,
-    MAX_DISTANCE,
-    MIN_DISTANCE,
-    OWN_RATE_HIGH,
-    OWN_RATE_LOW,
     PAYS_BEST,
     PRODUCT,
-    RATE_LOW,
-    RATE_WIDTH,
     RULE,
     RULE_FIRST,
     RULE_SECOND,
-    SKEW_LOW,
-    SKEW_WIDTH,
     STOPS,
     TAKER_FEE_RATE,
-    TEMPORARY,
 )
-from arena.markets.fills import ABSENT, EXPONENTIAL, flow, independent
+from arena.markets.fills import EXPONENTIAL, RELATIVE, flow, independent
 from arena.markets.special import FAST, exp
 
-SAFE = {"nsz", "arcp"}
-"""Licence of the one kernel that may meet NaN and infinity: the reader of actions."""
 _CAP = 1e12
-
-
-@njit(fastmath=SAFE, error_model="numpy")
-def read_action(action, clipped, out):
-    """Clips one action column to [-1, 1] (not a number becomes 0) and counts the games where it had to."""
-    for g in range(out.shape[0]):
-        a = action[g]
-        inside = (a >= -1.0) & (a <= 1.0)
-        clipped[g] += 0.0 if inside else 1.0
-        out[g] = a if inside else (1.0 if a > 1.0 else (-1.0 if a < -1.0 else 0.0))
-
-
-@njit(fastmath=FAST, error_model="numpy")
-def quote(size, number, at, state, action, work, lo, hi):
-    """Distances from the actions (half_spread, skew): bid = half - skew, ask = half + skew, clipped; `ABSENT` where a
-    fill would break the inventory limit. `work` [2, W]."""
-    n, makers = size[0], size[1]
-    clipped = state[at[CLIPPED_ACTION], lo:hi]
-    lot = number[LOT] * (1.0 - 1e-9)
-    if size[FLUID]:
-        lot = 1e-12
-    least, most, limit = number[MIN_DISTANCE], number[MAX_DISTANCE], number[LIMIT]
-    columns = action.shape[0]
-    k = 0
-    for m in range(makers):
-        for i in range(n):
-            read_action(action[k, lo:hi], clipped, work[0])
-            read_action(action[k + 1, lo:hi], clipped, work[1])
-            k += 2
-            half, skew = work[0], work[1]
-            r = at[DISTANCE] + (m * n + i) * 2
-            bid, ask = state[r, lo:hi], state[r + 1, lo:hi]
-            q = state[at[MAKER_INVENTORY] + m * n + i, lo:hi]
-            for g in range(bid.shape[0]):
-                h = number[HALF_LOW] + (half[g] + 1.0) * (0.5 * number[HALF_WIDTH])
-                s = number[SKEW_LOW] + (skew[g] + 1.0) * (0.5 * number[SKEW_WIDTH])
-                below = min(max(h - s, least), most)
-                above = min(max(h + s, least), most)
-                bid[g] = below if q[g] + lot <= limit else ABSENT
-                ask[g] = above if q[g] - lot >= -limit else ABSENT
-        if columns > makers * 2 * n + size[2]:
-            k += 1  # the hedge offset, read by the hedging kernel
-
-
-@njit(fastmath=FAST, error_model="numpy")
-def executor_rates(size, number, at, executor, state, action, rate, lo, hi):
-    """Rates towards the target into rate [N, W], clipped to each seat's range, zero where nothing is left; charges the
-    temporary impact temporary v_j (v_j + cross mean_{l != j} v_l) dt, v signed."""
-    traders, first = size[2], action.shape[0] - size[2]
-    clipped = state[at[CLIPPED_ACTION] + 1, lo:hi]
-    for j in range(traders):
-        read_action(action[first + j, lo:hi], clipped, rate[j])
-        own, remaining, direction = rate[j], state[at[REMAINING] + j, lo:hi], state[at[DIRECTION] + j, lo:hi]
-        stops = executor[j, STOPS] > 0.0
-        for g in range(own.shape[0]):
-            v = number[RATE_LOW] + (own[g] + 1.0) * (0.5 * number[RATE_WIDTH])
-            v = min(max(v, executor[j, OWN_RATE_LOW]), executor[j, OWN_RATE_HIGH])
-            left = remaining[g] * direction[g]
-            own[g] = (v if left > 1e-12 else 0.0) if stops else v
-        if stops and size[FLUID]:
-            for g in range(own.shape[0]):
-                own[g] = min(own[g], remaining[g] * direction[g] / number[DT])
-    for j in range(traders):
-        direction, own = state[at[DIRECTION] + j, lo:hi], rate[j]
-        cost, cash = state[at[EXECUTOR_IMPACT_COST] + j, lo:hi], state[at[EXECUTOR_CASH] + j, lo:hi]
-        sink, reward = state[at[IMPACT_CASH], lo:hi], state[at[REWARD_EXECUTOR] + j, lo:hi]
-        weight = executor[j, TEMPORARY] * number[DT]
-        for g in range(own.shape[0]):
-            paid = weight * own[g] * own[g]
-            cost[g] += paid
-            cash[g] -= paid
-            sink[g] += paid
-            reward[g] -= paid
-        if executor[j, CROSS] > 0.0 and traders > 1:
-            for other in range(traders):
-                if other != j:
-                    theirs, way = rate[other], state[at[DIRECTION] + other, lo:hi]
-                    cross = weight * executor[j, CROSS] / (traders - 1)
-                    for g in range(own.shape[0]):
-                        paid = cross * own[g] * direction[g] * theirs[g] * way[g]
-                        cost[g] += paid
-                        cash[g] -= paid
-                        sink[g] += paid
-                        reward[g] -= paid
 
 
 @njit(fastmath=FAST, error_model="numpy")
@@ -250,7 +150,9 @@ def _settle_noise(size, number, at, state, volume, work, i, lo, hi):
 def _settle_executor(size, number, at, executor, state, volume, work, j, i, filled, lo, hi):
     """Books what executor j traded with each maker, filled [M, W] lots on the side of its order.
 
-    work [4, W]: the best distance on that side, then scratch. Nobody fills at an absent quote, whose 0 lots cost 0.
+    work [6, W]: the best distance on that side, scratch, and (row 5) the executor's lots per lot that makers filled: 1
+    but under the fluid relative rule, which does not clear; the noise takes the difference, at the mid and without a
+    fee. Nobody fills at an absent quote, whose 0 lots cost 0.
     """
     n, makers, traders = size[0], size[1], size[2]
     mid, direction = state[at[MID] + i, lo:hi], state[at[DIRECTION] + j, lo:hi]
@@ -261,6 +163,7 @@ def _settle_executor(size, number, at, executor, state, volume, work, j, i, fill
     maker_fee, taker_fee = number[MAKER_FEE_RATE], number[TAKER_FEE_RATE]
     pays_best, best = executor[j, PAYS_BEST] > 0.0, work[0]
     earned, cost, signed = work[1], work[2], work[3]
+    clears = not (size[FLUID] and size[RULE] == RELATIVE)
     for m in range(makers):
         r = (m * n + i) * 2
         low, high = state[at[DISTANCE] + r, lo:hi], state[at[DISTANCE] + r + 1, lo:hi]
@@ -269,12 +172,16 @@ def _settle_executor(size, number, at, executor, state, volume, work, j, i, fill
         edge = state[at[EDGE_EXECUTOR] + m * traders + j, lo:hi]
         paid, gain = state[at[MAKER_FEE] + m, lo:hi], state[at[REWARD_MAKER] + m, lo:hi]
         lots = filled[m]
+        mine = lots
         # several short loops: one long loop over so many rows would not vectorise
         for g in range(mid.shape[0]):
             quoted = high[g] if direction[g] > 0.0 else low[g]
             earned[g] = lots[g] * quoted
             cost[g] = lots[g] * best[g] if pays_best else earned[g]
             signed[g] = lots[g] * direction[g]
+        if not clears:
+            mine = work[4]
+            _uncleared(state, at, lots, work[5], direction, cost, mid, mine, i, lo, hi)
         for g in range(mid.shape[0]):
             ask[g] += max(signed[g], 0.0)
             bid[g] += max(-signed[g], 0.0)
@@ -282,30 +189,45 @@ def _settle_executor(size, number, at, executor, state, volume, work, j, i, fill
             volume[g] += signed[g]
         for g in range(mid.shape[0]):
             cash[g] += signed[g] * mid[g] + earned[g] - maker_fee * lots[g]
-            own_cash[g] -= signed[g] * mid[g] + cost[g] + taker_fee * lots[g]
+            signed[g] = mine[g] * direction[g]
+        for g in range(mid.shape[0]):
+            own_cash[g] -= signed[g] * mid[g] + cost[g] + taker_fee * mine[g]
             leak[g] += cost[g] - earned[g]
         for g in range(mid.shape[0]):
             own[g] += signed[g]
             remaining[g] -= signed[g]
-            got[g] += lots[g]
+            got[g] += mine[g]
         for g in range(mid.shape[0]):
             edge[g] += earned[g]
             gain[g] += earned[g] - maker_fee * lots[g]
             spread_cost[g] += cost[g]
-            reward[g] -= cost[g] + taker_fee * lots[g]
+            reward[g] -= cost[g] + taker_fee * mine[g]
         if maker_fee != 0.0 or taker_fee != 0.0:
             for g in range(mid.shape[0]):
-                fees[g] += (maker_fee + taker_fee) * lots[g]
+                fees[g] += maker_fee * lots[g] + taker_fee * mine[g]
                 paid[g] += maker_fee * lots[g]
-                fee[g] += taker_fee * lots[g]
+                fee[g] += taker_fee * mine[g]
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _uncleared(state, at, lots, scale, direction, cost, mid, mine, i, lo, hi):
+    """The executor's part of one maker's fill where shares do not add up to one; the noise takes the difference."""
+    noise, noise_cash = state[at[NOISE_INVENTORY] + i, lo:hi], state[at[NOISE_CASH], lo:hi]
+    for g in range(mid.shape[0]):
+        mine[g] = lots[g] * scale[g]
+        cost[g] *= scale[g]
+        excess = (lots[g] - mine[g]) * direction[g]
+        noise[g] += excess
+        noise_cash[g] -= excess * mid[g]
 
 
 @njit(fastmath=FAST, error_model="numpy")
 def _route(size, number, at, executor, seeds, state, share, rate, filled, work, j, i, step, lo, hi):
     """Executor j's orders of this step to the makers of product i: filled [M, W]. share [2, M, W] by side.
 
-    Fluid: rate * dt split by the shares. Poisson: a count of orders, each going to maker m with probability share_m.
-    A maker whose inventory limit is reached fills no more; what nobody fills stays with the executor. `work` [5, W].
+    Fluid: rate * dt times the shares, which add up to one but under the relative rule (`work[5]`: one over their sum).
+    Poisson: a count of orders, each going to maker m with probability share_m. A maker whose inventory limit is reached
+    fills no more; what nobody fills stays with the executor. `work` [6, W].
     """
     n, makers = size[0], size[1]
     direction, remaining = state[at[DIRECTION] + j, lo:hi], state[at[REMAINING] + j, lo:hi]
@@ -315,8 +237,12 @@ def _route(size, number, at, executor, seeds, state, share, rate, filled, work, 
     for m in range(makers):
         filled[m][:] = 0.0
     if size[FLUID]:
+        scale = work[5]
         for g in range(mean.shape[0]):
             unfilled[g] += rate[g] * dt
+            scale[g] = 1.0
+        if size[RULE] == RELATIVE:
+            _inverse_sum(share, direction, scale)
         for m in range(makers):
             out, to_bid, to_ask = filled[m], share[0, m], share[1, m]
             q = state[at[MAKER_INVENTORY] + m * n + i, lo:hi]
@@ -324,7 +250,7 @@ def _route(size, number, at, executor, seeds, state, share, rate, filled, work, 
                 part = to_ask[g] if direction[g] > 0.0 else to_bid[g]
                 most = max(limit + direction[g] * q[g], 0.0)
                 out[g] = min(rate[g] * dt * part, most)
-                unfilled[g] -= out[g]
+                unfilled[g] -= out[g] * scale[g]
         return
     inverse = 1.0 / lot
     for g in range(mean.shape[0]):
@@ -360,6 +286,19 @@ def _route(size, number, at, executor, seeds, state, share, rate, filled, work, 
 
 
 @njit(fastmath=FAST, error_model="numpy")
+def _inverse_sum(share, direction, scale):
+    """One over the sum of the shares [2, M, W] on the side of the order; 0 where nobody quotes."""
+    for g in range(scale.shape[0]):
+        scale[g] = 0.0
+    for m in range(share.shape[1]):
+        to_bid, to_ask = share[0, m], share[1, m]
+        for g in range(scale.shape[0]):
+            scale[g] += to_ask[g] if direction[g] > 0.0 else to_bid[g]
+    for g in range(scale.shape[0]):
+        scale[g] = 1.0 / scale[g] if scale[g] > 0.0 else 0.0
+
+
+@njit(fastmath=FAST, error_model="numpy")
 def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, work, step, lo, hi):
     """All trades of a step: noise first, then the executors, product by product; then the mark impact.
 
@@ -374,6 +313,9 @@ def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, wo
     for j in range(traders):
         state[at[EXECUTOR_FILL] + j, lo:hi] = 0.0
     for i in range(n):
+        if makers == 0:
+            trade_at_mid(size, number, at, executor, table, state, nxt, rate, volume, i, step, lo, hi)
+            continue
         for side in range(2):
             for m in range(makers):
                 distance[m] = state[at[DISTANCE] + (m * n + i) * 2 + side, lo:hi]
@@ -382,6 +324,8 @@ def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, wo
             else:
                 first, second, side_best, total = number[RULE_FIRST], number[RULE_SECOND], best[side], scratch[5]
                 flow(size[RULE], first, second, offset, distance, intensity, shares[side], side_best, total)
+                if size[RULE] == RELATIVE and size[FLUID]:  # each maker gets its own part of every order
+                    shares[side][:] = intensity
             _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, scratch, step, lo, hi)
         volume[:] = 0.0
         _settle_noise(size, number, at, state, volume, scratch, i, lo, hi)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.game import Game
+from arena.markets.fills import intensity_and_share
 from arena.markets.ledger import LedgerError, first_broken
 from arena.rollout import seeds_of
 
@@ -117,6 +118,7 @@ def recount(trace):
     traders = len(market.executors)
     by_executors = np.zeros_like(fill)
     leak, taker_fees, impact = (np.zeros((steps, games)) for _ in range(3))
+    excess = np.zeros((steps, games, n))  # what makers filled beyond an executor's order, signed: fluid 'relative' only
     rates = np.zeros((steps, games, traders))
     for j, e in enumerate(market.executors):
         u = np.nan_to_num(np.clip(trace.action["executor"][:, :, j, 0], -1, 1), nan=0.0)
@@ -134,13 +136,18 @@ def recount(trace):
         live = np.take_along_axis(open_[:, :, :, i], side[:, :, None, None], -1)[..., 0]
         best = np.where(live, quote, np.inf).min(-1)
         traded = np.divide(change["edge_executor"][..., j], quote, out=np.zeros_like(quote), where=quote != 0)
-        same(traded.sum(-1), new["executor_fill"][..., j])
+        mine = traded
+        if fluid and market.flow.rule.kind == "relative":  # shares need not add up to 1, the order is for one
+            parts = intensity_and_share(market.flow.rule, np.where(live, quote, np.inf))[0].sum(-1)
+            mine = traded * np.divide(1.0, parts, out=np.zeros_like(parts), where=parts > 0)[..., None]
+        excess[..., i] += way[..., j] * (traded - mine).sum(-1)
+        same(mine.sum(-1), new["executor_fill"][..., j])
         assert traded.min() > -1e-9
         for m in range(makers.count):
             by_executors[:, :, m, i, 0] += np.where(side == 0, traded[:, :, m], 0.0)
             by_executors[:, :, m, i, 1] += np.where(side == 1, traded[:, :, m], 0.0)
         x = new["executor_fill"][..., j]
-        paid = x * np.where(np.isfinite(best), best, 0.0) if e.price == "best" else (traded * quote).sum(-1)
+        paid = x * np.where(np.isfinite(best), best, 0.0) if e.price == "best" else (mine * quote).sum(-1)
         others = np.delete(rates, j, axis=-1)
         cross = e.cross_impact * others.mean(-1) if traders > 1 else 0.0
         due_impact = e.temporary_impact * rates[..., j] * (rates[..., j] + cross) * dt
@@ -175,8 +182,9 @@ def recount(trace):
     assert change["unfilled_noise"].min() > -1e-9
     prices = np.stack([mid0 - distance[..., 0], mid0 + distance[..., 1]], -1)
     noise_cash = (noise[..., 0] * prices[..., 0] - noise[..., 1] * prices[..., 1]).sum((-1, -2))
+    noise_cash = noise_cash - (excess * old["mid"]).sum(-1)
     same(change["noise_cash"], noise_cash - fee_t * noise.sum((-1, -2, -3)), 1e3)
-    same(change["noise_inventory"], (noise[..., 1] - noise[..., 0]).sum(2))
+    same(change["noise_inventory"], (noise[..., 1] - noise[..., 0]).sum(2) + excess)
     taker_fees = taker_fees + fee_t * noise.sum((-1, -2, -3))
     same(change["fee_cash"], fees.sum(-1) + taker_fees + cost.sum(-1))
     swaps = -gain if makers.hedging.kind == "perfect" else shares * spot0
@@ -266,13 +274,15 @@ def test_accounts_recounted_for_every_risk(tools, orders, risk):
     assert fill.sum() > 1000
 
 
+@pytest.mark.parametrize("orders", ["poisson", "fluid"])
 @pytest.mark.parametrize("rule", ["exponential", "logit", "relative"])
-def test_accounts_recounted_for_the_other_flow_rules(tools, rule):
+def test_accounts_recounted_for_the_other_flow_rules(tools, rule, orders):
     market = tools.build(
         products=CHAIN,
-        flow={"arrival_rate": 80, "rule": {"kind": rule, "fill_decay": 4}},
+        fees={"maker": -0.002, "taker": 0.005},
+        flow={"arrival_rate": 80, "orders": orders, "rule": {"kind": rule, "fill_decay": 4}},
         makers={**MAKERS, "observe": {"rivals": "none"}},
-        executors=[BUYER, COIN],
+        executors=[{**BUYER, "price": "best"}, COIN],
     )
     assert recount(tools.play(market, 60, random_act(3))).sum() > 1000
 
