@@ -23,8 +23,8 @@ if TYPE_CHECKING:
  NOISE_INVENTORY, NOISE_CASH, VENUE_HEDGE, VENUE_CASH, FEE_CASH, IMPACT_CASH, LEAK_CASH,
  EDGE_NOISE, EDGE_EXECUTOR, INVENTORY_PNL, HEDGE_PNL, HEDGE_COST, MAKER_FEE, RUNNING_PENALTY, TERMINAL_PENALTY,
  INITIAL_WEALTH, EXECUTOR_SPREAD_COST, EXECUTOR_IMPACT_COST, EXECUTOR_FEE, EXECUTOR_PENALTY, EXECUTOR_INVENTORY_PNL,
- DISTANCE, FILL, EXECUTOR_FILL, ARRIVED, UNFILLED_NOISE, UNFILLED_EXECUTOR, CLIPPED_ACTION,
- REWARD_MAKER, REWARD_EXECUTOR, INITIAL_INVENTORY) = range(48)
+ DISTANCE, FILL, EXECUTOR_FILL, SURPRISE, EXECUTOR_SURPRISE, ARRIVED, UNFILLED_NOISE, UNFILLED_EXECUTOR,
+ CLIPPED_ACTION, REWARD_MAKER, REWARD_EXECUTOR, INITIAL_INVENTORY) = range(50)
 # fmt: on
 
 SIDES = ("bid", "ask")
@@ -81,6 +81,8 @@ def state(market: "DealerMarket") -> Layout:
             Field("distance", (m, n, 2), quotes, "currency"),
             Field("fill", (m, n, 2), quotes, "lots in the last step"),
             per_trader("executor_fill", "lots in the last step"),
+            Field("surprise", (m, n, 2), quotes, "noise orders of the last step less their mean, lots"),
+            per_trader("executor_surprise", "own orders of the last step less their mean, lots"),
             Field("arrived", (n, 2), two, "lots"),
             Field("unfilled_noise", (n, 2), two, "lots"),
             per_trader("unfilled_executor", "lots"),

@@ -18,6 +18,7 @@ from arena.markets.dealer_columns import (
     EXECUTOR_FILL,
     EXECUTOR_INVENTORY,
     EXECUTOR_SPREAD_COST,
+    EXECUTOR_SURPRISE,
     FEE_CASH,
     FILL,
     FLOW_FACTOR,
@@ -31,6 +32,7 @@ from arena.markets.dealer_columns import (
     REMAINING,
     REWARD_EXECUTOR,
     REWARD_MAKER,
+    SURPRISE,
     UNFILLED_EXECUTOR,
     UNFILLED_NOISE,
 )
@@ -97,6 +99,9 @@ def _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, work,
                 mean[g] = min(mean[g] * inverse, 500.0)
             drawn = draws.key(draws.NOISE, step, (i * 2 + side) * makers + m)
             draws.poisson_row(seeds, drawn, mean, count, mass, total)
+            surprise = state[at[SURPRISE] + (m * n + i) * 2 + side, lo:hi]
+            for g in range(mean.shape[0]):
+                surprise[g] = (count[g] - mean[g]) * lot
             for g in range(mean.shape[0]):
                 most = np.floor(min(max((number[LIMIT] + way * room[g]) * inverse, 0.0), _CAP) + 1e-9)
                 filled = min(count[g], most)
@@ -256,6 +261,9 @@ def _route(size, number, at, executor, seeds, state, share, rate, filled, work, 
     for g in range(mean.shape[0]):
         mean[g] = min(rate[g] * dt * inverse, 500.0)
     draws.poisson_row(seeds, draws.key(draws.EXECUTION, step, j), mean, count, mass, total)
+    surprise = state[at[EXECUTOR_SURPRISE] + j, lo:hi]
+    for g in range(mean.shape[0]):
+        surprise[g] = (count[g] - mean[g]) * lot
     if executor[j, STOPS] > 0.0:
         for g in range(mean.shape[0]):
             count[g] = min(count[g], np.floor(max(remaining[g] * direction[g] * inverse, 0.0) + 1e-9))

@@ -22,6 +22,10 @@ LEARNERS = {NEW: "", EXPLOITER: "_exploiter"}
 """What a learner's name adds to its role's: the modules are `maker` and, if switched on, `maker_exploiter`."""
 TRADED = {"maker": "fill", "executor": "executor_fill"}
 """State rows with the lots that each seat of a role traded in the last step."""
+SURPRISE = {"maker": "surprise", "executor": "executor_surprise"}
+"""State rows with the luck of a seat's last step: orders less their mean, zero in expectation whatever was done."""
+HELD = {"maker": ("inventory", "net_vega"), "executor": ("to_trade", "pace")}
+"""Observed columns on which it depends what an order more or less is worth to a seat."""
 
 
 class Track(NamedTuple):
@@ -31,6 +35,8 @@ class Track(NamedTuple):
     actions: np.ndarray  # float32 [T, K, C], in units of the network, not clipped
     rewards: np.ndarray  # float32 [T, C]
     logp: np.ndarray  # float32 [T, C], log-probability of the actions without its constant
+    surprises: np.ndarray  # float32 [T, S, C], orders less their mean
+    held: np.ndarray  # int [H], rows of the observations that say what the seat holds
 
 
 class Lineup(NamedTuple):
@@ -55,7 +61,7 @@ class Played(NamedTuple):
 class _Learner:
     """One policy that explores, its cells, and its record of the block."""
 
-    def __init__(self, weights: Weights, cells: np.ndarray, steps: int, width: int):
+    def __init__(self, weights: Weights, cells: np.ndarray, steps: int, width: int, surprises: int, held: np.ndarray):
         self.cells = torch.from_numpy(cells)
         self.layers = [(torch.tensor(w), torch.tensor(b)[:, None]) for w, b in linear_layers(weights)]
         self.linear, self.relu = torch.tensor(weights["linear"]), bool(weights["relu"])
@@ -67,6 +73,7 @@ class _Learner:
         self.actions = torch.empty((steps, len(log_std), columns))
         self.logp = torch.empty((steps, columns))
         self.rewards = np.empty((steps, columns), np.float32)
+        self.surprises, self.held = np.empty((steps, surprises, columns), np.float32), held
 
     def act(self, t: int, seen: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Record step t and return actions [K, own cells, width]; `seen` and `noise` are [D or K, all cells, width]."""
@@ -84,7 +91,8 @@ class _Learner:
         return torch.addcmul(self.baseline, self.reach, u).view(shape)
 
     def track(self) -> Track:
-        return Track(self.observations.numpy(), self.actions.numpy(), self.rewards, self.logp.numpy())
+        seen, done, logp = self.observations.numpy(), self.actions.numpy(), self.logp.numpy()
+        return Track(seen, done, self.rewards, logp, self.surprises, self.held)
 
 
 class _Team:
@@ -98,8 +106,12 @@ class _Team:
         self.seats = slice(None) if list(seats) == list(range(len(spec.agents))) else list(seats)
         self.width = game.batch // lineup.cells.shape[1]
         flat = lineup.cells.reshape(-1)
+        self.luck = game.view(SURPRISE[role]).reshape(game.batch, len(spec.agents), -1)
+        names = [name for name in HELD[role] if name in spec.observation]
+        held = np.array([row for name in names for row in np.r_[spec.observation.slice(name)]], dtype=np.int64)
+        own = game.steps, self.width, self.luck.shape[2], held
         self.learners = {
-            role + ending: _Learner(learners[role + ending], np.flatnonzero(flat == code), game.steps, self.width)
+            role + ending: _Learner(learners[role + ending], np.flatnonzero(flat == code), *own)
             for code, ending in LEARNERS.items()
             if (flat == code).any()
         }
@@ -130,10 +142,13 @@ class _Team:
         out[:, self.seats] = self.moves.view(len(out), -1, out.shape[2]).numpy()
 
     def reward(self, t: int, reward: np.ndarray) -> None:
-        """Record the learners' rewards of step t; `reward` is [B, seats]."""
+        """Record the learners' rewards and luck of step t; `reward` is [B, seats]."""
         cells = np.ascontiguousarray(reward.T[self.seats]).reshape(-1, self.width)
+        luck = np.ascontiguousarray(self.luck.transpose(2, 1, 0)[:, self.seats]).reshape(-1, *cells.shape)
         for learner in self.learners.values():
-            learner.rewards[t] = cells[learner.cells.numpy()].ravel()
+            own = learner.cells.numpy()
+            learner.rewards[t] = cells[own].ravel()
+            learner.surprises[t] = luck[:, own].reshape(len(luck), -1)
 
 
 def play_block(

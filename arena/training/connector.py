@@ -3,11 +3,16 @@
 Rewards live on a money scale that shrinks towards the end of a game. So the critic predicts *standardised* returns:
 with G_t = Σ_{s≥t} γ^{s−t} r_s, μ_t and s_t its mean and standard deviation over all columns of the batch at time t,
 
-    V_t(x) = μ_t + s_t v(x),   δ_t = r_t + γ V_{t+1} − V_t,   A_t = Σ_{k≥0} (γλ)^k δ_{t+k}
+    V_t(x) = μ_t + s_t v(x),   δ_t = r_t + γ V_{t+1} − V_t − c_t(x)·N_t,   A_t = Σ_{k≥0} (γλ)^k δ_{t+k}
     target of v: (A_t + V_t − μ_t) / s_t
 
 (Schulman et al. 2016, eq. 16). Advantages are normalised over the batch. μ_t is common to all columns, so it moves no
 policy gradient; its error is of order 1/columns. Games end at T: V_T = 0.
+
+N_t are the surprises of the step, orders less their mean: the market knows the mean, so E[N_t | x, u] = 0 and c·N_t is
+a control variate (Glasserman 2003, section 4.1). c_t(x), what an unexpected order is worth, is affine in what the seat
+holds and found by least squares, in each half of the games from the other half, so that the mean stays exactly zero.
+Most of the variance of δ is the luck of arrivals: it falls by about 20 for an executor (docs/results.md).
 """
 
 from collections.abc import Sequence
@@ -21,6 +26,8 @@ from arena.training.surrogate import Batch
 
 LEAST_SPREAD = 1e-3
 """s_t is at least this share of its largest value, so that a nearly certain stage is not blown up to noise."""
+RIDGE = 1e-4
+"""Added to the normal equations, as a share of their mean diagonal: a surprise may be rare or always zero."""
 
 
 def returns_to_go(rewards: np.ndarray, discount: float) -> np.ndarray:
@@ -31,11 +38,38 @@ def returns_to_go(rewards: np.ndarray, discount: float) -> np.ndarray:
     return out
 
 
-def advantages(rewards: np.ndarray, values: np.ndarray, discount: float, lam: float) -> np.ndarray:
-    """Generalised advantage estimates [T, C] of rewards and values [T, C]; the value after the last step is 0."""
+def differences(rewards: np.ndarray, values: np.ndarray, discount: float) -> np.ndarray:
+    """r_t + γ V_{t+1} − V_t of rewards and values [T, C]; the value after the last step is 0."""
     out = np.array(rewards, dtype=np.float64)
     out -= values
     out[:-1] += discount * values[1:]
+    return out
+
+
+def luck(differences: np.ndarray, surprises: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """c_t(x)·N_t [T, C]: the part of the differences [T, C] that the surprises [T, S, C] account for.
+
+    `held` [T, H, C] is what c is affine in. Columns of even and of odd index are fitted by each other.
+    """
+    steps, _, columns = surprises.shape
+    if columns < 2 or not surprises.any():
+        return np.zeros_like(differences)
+    terms = np.concatenate([np.ones((steps, 1, columns), np.float32), held], axis=1)
+    regressors = (surprises[:, :, None] * terms[:, None]).reshape(steps, -1, columns)
+    out = np.empty_like(differences)
+    for own, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        x, y = regressors[:, :, other], differences[:, None, other].astype(np.float32)
+        normal = (x @ x.transpose(0, 2, 1)).astype(np.float64)
+        size = np.trace(normal, axis1=1, axis2=2) / normal.shape[1]
+        normal += (RIDGE * size + 1e-12)[:, None, None] * np.eye(normal.shape[1])
+        worth = np.linalg.solve(normal, (x @ y.transpose(0, 2, 1)).astype(np.float64))
+        out[:, own] = (worth.transpose(0, 2, 1).astype(np.float32) @ regressors[:, :, own])[:, 0]
+    return out
+
+
+def advantages(differences: np.ndarray, discount: float, lam: float) -> np.ndarray:
+    """Generalised advantage estimates [T, C] of one-step differences [T, C]."""
+    out = np.array(differences, dtype=np.float64)
     for t in range(len(out) - 2, -1, -1):
         out[t] += discount * lam * out[t + 1]
     return out
@@ -61,7 +95,10 @@ def make_batch(tracks: Sequence[Track], network: Network, discount: float, lam: 
     centre, spread = target.mean(axis=1, keepdims=True), target.std(axis=1, keepdims=True)
     spread = np.maximum(spread, max(LEAST_SPREAD * spread.max(), 1e-12))
     values = centre + spread * predicted
-    advantage = advantages(rewards, values, discount, lam)
+    step = differences(rewards, values, discount)
+    surprises = np.concatenate([track.surprises for track in tracks], axis=2)
+    held = np.concatenate([track.observations[:, track.held] for track in tracks], axis=2)
+    advantage = advantages(step - luck(step, surprises, held), discount, lam)
     left = (target - centre) / spread - predicted
     explained = 1.0 - float(left.var() / max(((target - centre) / spread).var(), 1e-12))
     targets = (advantage + values - centre) / spread

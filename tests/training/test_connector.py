@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from arena.training.block import Track
-from arena.training.connector import advantages, make_batch, returns_to_go
+from arena.training.connector import advantages, differences, luck, make_batch, returns_to_go
 
 RNG = np.random.default_rng(5)
 
@@ -17,9 +17,8 @@ def track_of(rewards: np.ndarray, depth: int = 3) -> Track:
     steps, columns = rewards.shape
     seen = RNG.normal(size=(steps, depth, columns)).astype(np.float32)
     seen[:, 0] = np.arange(steps)[:, None]
-    return Track(
-        seen, np.zeros((steps, 2, columns), np.float32), rewards.astype(np.float32), np.zeros_like(rewards, np.float32)
-    )
+    done, zero = np.zeros((steps, 2, columns), np.float32), np.zeros_like(rewards, np.float32)
+    return Track(seen, done, rewards.astype(np.float32), zero, zero[:, None], np.arange(1))
 
 
 class Critic:
@@ -36,7 +35,7 @@ def test_returns_and_advantages_equal_their_definitions() -> None:
     delta = rewards + g * following - values
     for t in range(6):
         weights = (g * lam) ** np.arange(6 - t)
-        assert np.allclose(advantages(rewards, values, g, lam)[t], weights @ delta[t:])
+        assert np.allclose(advantages(differences(rewards, values, g), g, lam)[t], weights @ delta[t:])
         assert np.allclose(returns_to_go(rewards, g)[t], g ** np.arange(6 - t) @ rewards[t:])
 
 
@@ -75,3 +74,22 @@ def test_an_empty_batch_and_rewards_that_are_not_finite_are_refused() -> None:
         make_batch([], critic, 1.0, 0.95)
     with pytest.raises(ValueError, match="not finite"):
         make_batch([track_of(np.full((2, 2), np.nan))], critic, 1.0, 0.95)
+
+
+def test_luck_is_what_the_surprises_account_for() -> None:
+    held, surprises = RNG.normal(size=(4, 1, 400)), RNG.poisson(0.5, size=(4, 2, 400)) - 0.5
+    worth = np.stack([1.0 + 2.0 * held[:, 0], -0.5 * np.ones((4, 400))], axis=1)
+    explained = (worth * surprises).sum(1)
+    found = luck(explained, surprises.astype(np.float32), held.astype(np.float32))
+    assert np.allclose(found, explained, atol=2e-3)
+    assert not luck(explained, np.zeros((4, 2, 400), np.float32), held.astype(np.float32)).any()
+
+
+def test_luck_of_one_half_of_the_games_is_judged_by_the_other_half_alone() -> None:
+    held, surprises = RNG.normal(size=(3, 1, 40)).astype(np.float32), RNG.normal(size=(3, 1, 40)).astype(np.float32)
+    before = RNG.normal(size=(3, 40))
+    after = before.copy()
+    after[:, 6] += 100.0
+    found, changed = luck(before, surprises, held), luck(after, surprises, held)
+    assert np.array_equal(found[:, ::2], changed[:, ::2])
+    assert not np.allclose(found[:, 1::2], changed[:, 1::2])
