@@ -11,7 +11,7 @@ LAYERS = [
     {"arena", "arena.layout", "arena.solvers"},
     {"arena.snapshot", "arena.matchmaking", "arena.promotion", "arena.ratings"},  # parts of the league, no game
     {"arena.markets", "arena.league"},
-    {"arena.game"},
+    {"arena.game", "arena.solved_games"},
     {"arena.rollout", "agents"},
     {"arena.scenario", "arena.mistakes", "arena.table", "arena.board"},  # one game, as a file and on a table
     {
@@ -24,6 +24,8 @@ LAYERS = [
         "arena.shifts",
         "arena.nash_gap",
         "arena.tournament",
+        "arena.theory",
+        "arena.theory_equilibrium",
     },
     {
         "arena.charts",
