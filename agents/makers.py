@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from agents.executors import TWAP
+from agents.optimal_makers import GibbsMaker, HJBMaker, MPEMaker, as_action
 from arena.layout import STRICT
 from arena.markets.dealer import DealerMarket, inverse_decay, naive_half_spread
 from arena.markets.market import Role
@@ -51,7 +52,7 @@ class ConstantSpread(BaseModel):
             raise ValueError("\n".join(wrong))
         named = {"naive": naive_half_spread, "inverse_decay": inverse_decay}
         half = named[self.half_spread](market) if isinstance(self.half_spread, str) else self.half_spread
-        action = _unit(market, np.full((1, market.n), half), np.full((1, market.n), self.skew))
+        action = as_action(market, np.full((1, market.n), half), np.full((1, market.n), self.skew))
 
         def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
             return np.broadcast_to(action, (len(observation), action.shape[1]))
@@ -190,6 +191,10 @@ def _quoting(
     vega = role.observation.slice("vega") if "vega" in role.observation else None
     noise_of_vol = getattr(market.makers.risk, "vega_noise", 0.01) if vega_noise is None else vega_noise
     steady = _steady_variance(market)
+    if vega is None:  # the first vega stands for one that is not shown
+        from arena.markets.dealer_tables import initial_greeks
+
+        steady = steady + np.square(noise_of_vol * initial_greeks(market)[3])
 
     def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
         q, tau = observation[:, inventory].astype(float), observation[:, time_left].astype(float)
@@ -201,13 +206,13 @@ def _quoting(
                 variance = variance + np.square(noise_of_vol * observation[:, vega].astype(float))
         distance = distances(q, tau, variance)
         bid, ask = distance[..., 0], distance[..., 1]
-        return _unit(market, 0.5 * (ask + bid), 0.5 * (ask - bid))
+        return as_action(market, 0.5 * (ask + bid), 0.5 * (ask - bid))
 
     return act
 
 
 def _steady_variance(market: DealerMarket) -> np.ndarray:
-    """Variance rate of one lot besides vega, currency^2/unit [n]: shocks, and the delta where nothing is hedged."""
+    """Variance rate of one lot besides a vega that is seen, currency^2/unit [n]: shocks, and an unhedged delta."""
     from arena.markets.dealer_tables import initial_greeks
 
     loading = market.loading().mean(axis=0)
@@ -222,14 +227,7 @@ def _maker(market: DealerMarket) -> Role:
     return market.role("maker")
 
 
-def _unit(market: DealerMarket, half: np.ndarray, skew: np.ndarray) -> np.ndarray:
-    """Half-spreads and skews [batch, n] as an action [batch, K] in [-1, 1]; a hedge offset, if there is one, is 0."""
-    layout = _maker(market).action
-    physical = np.zeros((len(half), layout.size))
-    physical[:, 0 : 2 * market.n : 2] = half
-    physical[:, 1 : 2 * market.n : 2] = skew
-    return np.clip(layout.to_unit(physical), -1.0, 1.0)
-
-
-Maker = Annotated[ConstantSpread | AvellanedaStoikov | GueantLehalle, Field(discriminator="kind")]
+Maker = Annotated[
+    ConstantSpread | AvellanedaStoikov | GueantLehalle | HJBMaker | GibbsMaker | MPEMaker, Field(discriminator="kind")
+]
 """The scripted makers a scenario may name."""

@@ -204,8 +204,14 @@ class League:
         return dict(zip(names, chances.tolist(), strict=True))
 
     def draw(
-        self, role: str, iteration: int, count: int | None = None, *, rule: Matchmaking | None = None,
-        against: str | None = None, purpose: str = "train",
+        self,
+        role: str,
+        iteration: int,
+        count: int | None = None,
+        *,
+        rule: Matchmaking | None = None,
+        against: str | None = None,
+        purpose: str = "train",
     ) -> list[str]:
         """Members of `role` for `count` (default: `slots`) line-ups, by systematic sampling in random order.
 
@@ -227,8 +233,13 @@ class League:
     # --- when new becomes old -----------------------------------------------------------------------------------------
 
     def consider(
-        self, candidate: Snapshot, new: np.ndarray, old: np.ndarray, volume: np.ndarray,
-        groups: np.ndarray | None = None, met: Sequence[Sequence[str]] = (),
+        self,
+        candidate: Snapshot,
+        new: np.ndarray,
+        old: np.ndarray,
+        volume: np.ndarray,
+        groups: np.ndarray | None = None,
+        met: Sequence[Sequence[str]] = (),
     ) -> Decision:
         """Judge a candidate from paired games and, when it passes, add it.
 

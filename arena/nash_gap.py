@@ -20,6 +20,7 @@ from scipy import stats
 
 from agents.learned import player
 from agents.makers import naive_profile
+from arena import lattice_gap
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
 from arena.rollout import Act, play, seeds_of
@@ -263,5 +264,20 @@ class Engine(NamedTuple):
     gains: Callable[[DealerMarket, Profile, Search], Sequence[SeatGain]]
 
 
-ENGINES: tuple[Engine, ...] = (Engine("search", lambda market, profile: True, search_gains),)
+def _on_the_lattice(market: DealerMarket, profile: Profile) -> bool:
+    return not lattice_gap.obstacle(market) and lattice_gap.follows_tables(market, profile.acts)
+
+
+def _lattice_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
+    found = lattice_gap.responses(market, profile.acts)
+    return [
+        SeatGain(seat, one.gain, 0.0, one.gain, one.gain, "exact", "best response on the lattice")
+        for seat, one in found.items()
+    ]
+
+
+ENGINES: tuple[Engine, ...] = (
+    Engine("lattice", _on_the_lattice, _lattice_gains),
+    Engine("search", lambda market, profile: True, search_gains),
+)
 """Best first; the last one always applies."""

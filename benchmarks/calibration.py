@@ -1,7 +1,8 @@
-"""How much of a known gain the Nash gap's engine recovers: python benchmarks/calibration.py [--responders N].
+"""How much of a known gain the Nash gap's search recovers: python benchmarks/calibration.py [--responders N].
 
-Two games whose best response is known. In the first one maker quotes alone and starts from a constant distance 1/k; the
-answer is the table of the maker's HJB equation, played in the same market. In the second a maker sits opposite an
+Two games whose best response is known; makers see everything, so that the exact engine leaves them to the search. In
+the first one maker quotes alone and starts from a constant distance 1/k; the answer is the table of the maker's HJB
+equation, played in the same market. In the second a maker sits opposite an
 Avellaneda-Stoikov maker; the answer is the best response to its table, by ODE in continuous time, values 3.541 for
 Avellaneda-Stoikov against itself and 4.9706 for the best response. The reference gain of the first game is measured on
 the judgement's own games, so it has no error of its own but the discretisation's.
@@ -32,7 +33,7 @@ DUEL = 4.9706 - 3.541
 
 def monopoly() -> tuple[DealerMarket, Profile]:
     """The default single-option market and a constant distance 1/k."""
-    market = load("fang_xu_single").market
+    market = load("fang_xu_single", ["market.makers.observe={own: true, rivals: none}"]).market
     return market, Profile({"mm_0": ConstantSpread(half_spread="inverse_decay").sit(market, "mm_0")}, {"mm_0": "1/k"})
 
 

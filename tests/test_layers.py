@@ -12,7 +12,7 @@ LAYERS = [
     {"arena.snapshot", "arena.matchmaking", "arena.promotion", "arena.ratings"},  # parts of the league, no game
     {"arena.markets", "arena.league"},
     {"arena.game", "arena.solved_games"},
-    {"arena.rollout", "agents"},
+    {"arena.rollout", "arena.quoting_problem", "agents"},
     {"arena.scenario", "arena.mistakes", "arena.table", "arena.board"},  # one game, as a file and on a table
     {
         "arena.env",
@@ -22,6 +22,7 @@ LAYERS = [
         "arena.run_folder",
         "arena.fluid_response",
         "arena.shifts",
+        "arena.lattice_gap",
         "arena.nash_gap",
         "arena.tournament",
         "arena.theory",

@@ -121,16 +121,25 @@ def invent(folder: Path, seed: int = 1, iterations: int = 60) -> Path:
     }
     (folder / "ratings.json").write_text(json.dumps(ratings))
     q, t = np.arange(-15.0, 16.0), np.linspace(0.0, 1.0, 21)
-    quotes = {"learned ask": 0.06 - 0.003 * q, "learned bid": 0.06 + 0.003 * q,
-              "Avellaneda–Stoikov ask": 0.08 - 0.002 * q, "Avellaneda–Stoikov bid": 0.08 + 0.002 * q}
+    quotes = {
+        "learned ask": 0.06 - 0.003 * q,
+        "learned bid": 0.06 + 0.003 * q,
+        "Avellaneda–Stoikov ask": 0.08 - 0.002 * q,
+        "Avellaneda–Stoikov bid": 0.08 + 0.002 * q,
+    }
     halves = {"learned": 0.05 + 0.01 * t, "Avellaneda–Stoikov": 0.07 - 0.01 * t}
-    panels = [panel("Quotes of C100 against inventory", "own inventory (lots)", "distance from the mid, $", q, quotes),
-              panel("Half-spread of C100 over time", "time (days)", "half-spread, $", t, halves)]
+    panels = [
+        panel("Quotes of C100 against inventory", "own inventory (lots)", "distance from the mid, $", q, quotes),
+        panel("Half-spread of C100 over time", "time (days)", "half-spread, $", t, halves),
+    ]
     (folder / "curves.json").write_text(json.dumps({"panels": panels}))
     held = panel("Inventory of mm_0", "time (days)", "lots", t, {"learned": 1 - t, "equilibrium": 1 - 0.95 * t})
     held["series"][0] |= {"low": (0.9 - t).tolist(), "high": (1.1 - t).tolist()}
-    lines = [{"iteration": i, "exact": 3 * f, "learned": 2.8 * f, "learned_low": 2.7 * f, "learned_high": 2.9 * f}
-             for i in range(0, 61, 10) for f in [np.exp(-i / 12)]]
+    lines = [
+        {"iteration": i, "exact": 3 * f, "learned": 2.8 * f, "learned_low": 2.7 * f, "learned_high": 2.9 * f}
+        for i in range(0, 61, 10)
+        for f in [np.exp(-i / 12)]
+    ]
     theory = {"sentence": "This game has a known equilibrium.", "panels": [held], "gap": lines}
     (folder / "theory.json").write_text(json.dumps(theory))
     return folder

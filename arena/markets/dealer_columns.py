@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 SIDES = ("bid", "ask")
 NOTHING, QUOTES, INVENTORY = range(3)
 RIVALS = {"none": NOTHING, "quotes": QUOTES, "inventory": INVENTORY}
-EVERYTHING, START = 2, 4
-"""What a role sees of itself: 1 its inventory, 2 also its last fills and quotes; 4 more: what it held at the start."""
+EVERYTHING, START, PRICELESS = 2, 4, 8
+"""What a role sees of itself: 1 its inventory, 2 also its last fills and quotes; 4 more: what it held at the start;
+8 more: neither prices nor greeks."""
 _FAR = 1e6
 """Bound of columns that have no natural one; observations are clipped there so that boxes are finite."""
 
@@ -96,7 +97,7 @@ def state(market: "DealerMarket") -> Layout:
 
 def own_code(seen: "Observe") -> int:
     """What a role sees of itself, as the kernel's code."""
-    return seen.own * (1 + seen.last) + START * seen.start
+    return seen.own * (1 + seen.last) + START * seen.start + PRICELESS * (not seen.prices)
 
 
 def first_rows(layout: Layout) -> np.ndarray:
@@ -168,7 +169,8 @@ def maker_observation(market: "DealerMarket") -> Layout:
     two = tuple(f"{name},{side}" for name in names for side in SIDES)
     lots, pitch = _inventory_scale(market), _distance_scale(market)
     fields = _common(market)
-    if has_options(market):
+    greeks = has_options(market) and makers.observe.prices
+    if greeks:
         price, delta, gamma, vega, spot_sd = initial_greeks(market)
         spot = market.underlying.spot
         fields += [
@@ -180,7 +182,7 @@ def maker_observation(market: "DealerMarket") -> Layout:
         fields.append(Field("initial_inventory", (n,), names, "lots", -limit, limit, 0.0, lots))
     if makers.observe.own:
         fields.append(Field("inventory", (n,), names, "lots", -limit, limit, 0.0, lots))
-        if has_options(market):
+        if greeks:
             for name, unit, greek, least in (
                 ("hedge", "shares", abs(delta), 1e-3),
                 ("net_delta", "shares", abs(delta), 1e-3),
@@ -298,7 +300,8 @@ def observe(size, at, state, out, low, high, log_strike, product_of, time_left, 
     n, makers, traders = size[0], size[1], size[2]
     options, random_volatility, random_flow = size[3], size[4], size[5]
     own, rivals, trader_own, trader_rivals = size[6], size[7], size[8], size[9]
-    start, trader_start = own >= START, trader_own >= START
+    options = options and own < PRICELESS
+    start, trader_start = own % PRICELESS >= START, trader_own % PRICELESS >= START
     own, trader_own = own % START, trader_own % START
     c = 0
     for m in range(makers):

@@ -118,8 +118,7 @@ def begin(whole, real, bounds, seeds, state, observation):
             state[at[name] + i, :games] = prices[k * n + i]
     for m in range(makers):
         for i in range(n):
-            _draw(maker[m, 3], maker[m, 4], number[LOT], size[FLUID], seeds,
-                  draws.key(draws.START, 1, m * n + i), row)
+            _draw(maker[m, 3], maker[m, 4], number[LOT], size[FLUID], seeds, draws.key(draws.START, 1, m * n + i), row)
             state[at[MAKER_INVENTORY] + m * n + i, :games] = row
             state[at[INITIAL_INVENTORY] + m * n + i, :games] = row
             state[at[NOISE_INVENTORY] + i, :games] -= row
@@ -131,8 +130,15 @@ def begin(whole, real, bounds, seeds, state, observation):
         wealth(size, at, state, m, row, other, 0, games)
         state[at[INITIAL_WEALTH] + m, :games] = row
     for j in range(traders):
-        _draw(executor[j, SIZE_MEAN], executor[j, SIZE_SPREAD], number[LOT], size[FLUID], seeds,
-              draws.key(draws.PARENT, 0, 2 * j), row)
+        _draw(
+            executor[j, SIZE_MEAN],
+            executor[j, SIZE_SPREAD],
+            number[LOT],
+            size[FLUID],
+            seeds,
+            draws.key(draws.PARENT, 0, 2 * j),
+            row,
+        )
         coin = draws.key(draws.PARENT, 0, 2 * j + 1)
         for g in range(games):
             toss = 1.0 if draws.uniform(seeds[g], coin) < 0.5 else -1.0
@@ -140,9 +146,7 @@ def begin(whole, real, bounds, seeds, state, observation):
             state[at[DIRECTION] + j, g] = way
             state[at[REMAINING] + j, g] = way * row[g]
     horizon = number[DT] * size[STEPS]
-    columns.observe(
-        size, at, state, observation, low, high, product[:, 2], _products(executor), horizon, row, 0, games
-    )
+    columns.observe(size, at, state, observation, low, high, product[:, 2], _products(executor), horizon, row, 0, games)
 
 
 @njit(error_model="numpy")

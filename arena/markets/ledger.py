@@ -103,8 +103,14 @@ def check(size, at, executor, state, work, lo, hi):
     for m in range(makers):
         _clear(work)
         wealth(size, at, state, m, total, gross, lo, hi)
-        for account, sign in ((EDGE_NOISE, -1.0), (INVENTORY_PNL, -1.0), (HEDGE_PNL, -1.0), (HEDGE_COST, 1.0),
-                              (MAKER_FEE, 1.0), (INITIAL_WEALTH, -1.0)):
+        for account, sign in (
+            (EDGE_NOISE, -1.0),
+            (INVENTORY_PNL, -1.0),
+            (HEDGE_PNL, -1.0),
+            (HEDGE_COST, 1.0),
+            (MAKER_FEE, 1.0),
+            (INITIAL_WEALTH, -1.0),
+        ):
             row = state[at[account] + m, lo:hi]
             for g in range(total.shape[0]):
                 total[g] += sign * row[g]

@@ -34,6 +34,9 @@ class Observe(BaseModel):
     own: bool = Field(default=True, description="own inventory, last fills and (makers) own last quotes")
     last: bool = Field(default=True, description="whether `own` includes the last fills and quotes, which add no state")
     start: bool = Field(default=False, description="own inventory at the start of the game")
+    prices: bool = Field(
+        default=True, description="makers, options: mids, moneyness, and greeks of each and of the book"
+    )
     rivals: Literal["inventory", "quotes", "none"] = Field(
         default="quotes",
         description="inventory: all other seats' inventories; quotes: best rival last distances; none",

@@ -131,9 +131,7 @@ def product(mixtures: Sequence[np.ndarray]) -> np.ndarray:
 def role_mixtures(game: MatrixGame, joint: np.ndarray) -> dict[str, np.ndarray]:
     """Mixture over members per role: the seats' marginals of a joint distribution, averaged over the role's seats."""
     marginals = [joint.sum(axis=tuple(j for j in range(joint.ndim) if j != i)) for i in range(joint.ndim)]
-    return {
-        role: np.mean([marginals[i] for i in game.seats_of(role)], axis=0) for role in dict.fromkeys(game.roles)
-    }
+    return {role: np.mean([marginals[i] for i in game.seats_of(role)], axis=0) for role in dict.fromkeys(game.roles)}
 
 
 def expected_payoffs(game: MatrixGame, joint: np.ndarray) -> np.ndarray:

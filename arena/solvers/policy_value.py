@@ -175,7 +175,7 @@ def _forward(probability, dt, per_row, intensity, step):
 
 
 @njit(cache=True, error_model="numpy")
-def _capped_poisson(mean, room, mass):
+def capped_poisson_kernel(mean: float, room: int, mass: Array) -> float:
     """Probabilities mass[0..room] of min(Poisson(mean), room); returns its expectation."""
     mass[0] = math.exp(-mean)
     below, expected = mass[0], 0.0
@@ -203,7 +203,7 @@ def _steps(value, dt, distance, rate, decay, held):
             for side in range(2):
                 eps = distance[row, i, side]
                 mean = 0.0 if eps == math.inf else rate[side] * math.exp(-decay[side] * eps) * dt
-                expected = _capped_poisson(mean, rooms[side], bids if side == 0 else asks)
+                expected = capped_poisson_kernel(mean, rooms[side], bids if side == 0 else asks)
                 if expected > 0.0:
                     earned += eps * expected
             for bought in range(rooms[0] + 1):

@@ -125,6 +125,13 @@ def test_the_variance_of_a_lot_counts_vega_shocks_and_an_unhedged_delta() -> Non
     assert slope.item() == pytest.approx(0.02 * (delta * daily) ** 2 * 0.5, rel=1e-4)
 
 
+def test_the_first_vega_stands_for_one_that_is_hidden() -> None:
+    bare = changed(FX1, makers__observe={"last": False, "prices": False, "rivals": "none"})
+    slope = np.diff(quotes(bare, AvellanedaStoikov(risk_aversion=0.5), 0.5, [1.0])) / -2
+    assert "vega" not in bare.roles[0].observation
+    assert slope.item() == pytest.approx(0.5 * (0.01 * 19.922195) ** 2 * 0.5, rel=1e-6)  # S phi(.05) sqrt(1/4 year)
+
+
 def test_gueant_lehalle_is_its_formula() -> None:
     ra, variance, k, arrivals = 0.5, 0.04, 10.0, 50.0  # two makers share 100 a side
     w = math.sqrt(variance * ra / (2 * k * arrivals) * (1 + ra / k) ** (1 + k / ra))

@@ -125,6 +125,19 @@ def test_options_seen_with_every_setting(tools, maker, trader):
     assert np.abs(game.view("maker_inventory")).max() > 0
 
 
+def test_theory_s_observation_is_time_and_inventories(tools):
+    """Neither prices nor greeks, no last quotes and fills: what is left is what the full one shows."""
+    parts = {"clock": {"steps": 5}, "products": CHAIN, "executors": EXECUTORS}
+    bare = {"last": False, "prices": False, "rivals": "inventory"}
+    market = tools.build(**parts, makers={"observe": bare}, executors_observe=bare)
+    play_through(market)
+    makers, traders = ([field.name for field in role.observation] for role in market.roles)
+    assert makers == ["time_left", "inventory", "maker_inventory", "trader_remaining"]
+    assert traders == ["time_left", "remaining", "to_trade", "pace", "maker_inventory", "trader_remaining"]
+    alone = tools.build(**parts, makers={"observe": {**bare, "rivals": "none"}})
+    assert [field.name for field in alone.roles[0].observation] == ["time_left", "inventory"]
+
+
 @pytest.mark.parametrize("hedging", ["perfect", "costly", "agent", "none"])
 def test_every_hedge_is_seen(tools, hedging):
     market = tools.build(products=CHAIN, makers={"hedging": {"kind": hedging}})

@@ -98,9 +98,7 @@ def test_fluid_orders_are_split_by_the_rules_shares(tools, rule, weight):
 
 @pytest.mark.parametrize("orders", ["poisson", "fluid"])
 def test_what_nobody_can_fill_is_counted_and_stays(tools, orders):
-    market = market_of(
-        tools, {**BUYER, "size": 40}, flow={"orders": orders}, makers={"inventory_limit": 8, "count": 2}
-    )
+    market = market_of(tools, {**BUYER, "size": 40}, flow={"orders": orders}, makers={"inventory_limit": 8, "count": 2})
     trace = tools.play(market, 200, tools.constant(market, 0.05, rate=400.0))
     assert trace["maker_inventory"].min() >= -8
     np.testing.assert_allclose(trace["maker_inventory"][-1].sum((1, 2)), -16)  # both full

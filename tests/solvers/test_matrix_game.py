@@ -46,6 +46,7 @@ def test_gains_equal_brute_force_over_profiles(shape: tuple[int, ...]) -> None:
     joint = rng.dirichlet(np.ones(math.prod(shape))).reshape(shape)
     coarse, swap = np.zeros(len(shape)), np.zeros(len(shape))
     for i, size in enumerate(shape):
+
         def value(choice, seat=i):  # expected pay-off when a recommendation a is replaced by choice[a]
             return sum(
                 joint[s] * game.payoffs[(seat, *s[:seat], choice[s[seat]], *s[seat + 1 :])]
