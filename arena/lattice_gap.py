@@ -8,7 +8,7 @@ Poisson steps (`solvers.quoting_steps`, `solvers.option_duel_steps`); nothing is
 
 Exact means exact for the game that the seats play. So the engine applies only where
 
-* a maker sees time and inventories and no more (`observe: {last: false, prices: false}`): then inventories are independent of
+* a maker sees time and inventories alone (`observe: {last: false, prices: false}`): then inventories are independent of
   the price, and the terminal penalty psi P^2 q^2 is c q^2 with c = psi E[P_T^2]. A seat that saw the price could
   condition on it; one that saw last quotes or fills could read a rival's state or memory from them. Those games are
   searched instead;
