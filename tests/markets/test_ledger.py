@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena.game import Game
 from arena.markets.fills import intensity_and_share
-from arena.markets.ledger import LedgerError, first_broken
-from arena.rollout import seeds_of
 
 CHAIN = [
     {"name": "C95", "right": "call", "strike": 95, "expiry": 63},
@@ -408,57 +405,3 @@ def test_random_markets_and_actions_keep_the_books_and_stay_finite(tools, plain,
     assert np.isfinite(trace.state).all()
     if plain["makers"]["min_distance"] > 0:  # a distance of 0 hides who traded with whom
         recount(trace)
-
-
-# -------------------------------------------------------------------------------------------- the run-time check
-
-
-def start(tools, hedging="costly"):
-    market = tools.build(products=CHAIN, makers={**MAKERS, "hedging": HEDGINGS[hedging]}, executors=[BUYER])
-    game = Game(market, 5)
-    game.reset(seeds_of(1, 5))
-    game.advance()
-    return game
-
-
-@pytest.mark.parametrize(
-    ("row", "index", "sentence"),
-    [
-        ("maker_cash", (3, 1), "cash over all accounts"),
-        ("executor_cash", (3, 0), "cash over all accounts"),
-        ("noise_cash", (3,), "cash over all accounts"),
-        ("leak_cash", (3,), "cash over all accounts"),
-        ("maker_inventory", (3, 1, 1), "contracts of P100"),
-        ("executor_inventory", (3, 0), "contracts of C95"),
-        ("venue_hedge", (3,), "shares over all accounts"),
-        ("hedge_pnl", (3, 2), "wealth of mm_2"),
-        ("edge_executor", (3, 1, 0), "wealth of mm_1"),
-        ("maker_fee", (3, 0), "wealth of mm_0"),
-    ],
-)
-@pytest.mark.parametrize("amount", [1e-3, -5.0, np.nan, np.inf])
-def test_a_corrupted_account_stops_the_game_and_is_named(tools, row, index, sentence, amount):
-    game = start(tools)
-    game.view(row)[index] += amount
-    if row == "maker_inventory" and not np.isfinite(amount):
-        sentence = "cash over all accounts"  # it reaches the cash within the step, and cash is checked first
-    with pytest.raises(LedgerError, match=rf"game 3, step 2: {sentence}"):
-        game.advance()
-
-
-def test_an_error_in_a_later_block_of_games_is_named_too(tools):
-    game = Game(tools.build(), 1000)
-    game.reset(seeds_of(1, 1000))
-    game.view("noise_cash")[777] += 1.0
-    with pytest.raises(LedgerError, match=r"game 777, step 1: cash .* adds up to 1; it must be 0"):
-        game.advance()
-
-
-def test_rounding_is_not_an_error(tools):
-    game = start(tools)
-    game.view("noise_cash")[0] += 1e-12
-    assert game.advance() is game.reward
-
-
-def test_first_broken_is_relative_to_the_gross_amount():
-    assert first_broken(np.array([1e-3, 1.0, -0.5]), np.array([0.0, 1e6, 0.0])) == 2
