@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from arena.layout import STRICT, Layout
 from arena.markets.dealer import DealerMarket
+from arena.markets.over_time import steady
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -63,7 +64,9 @@ class AlmgrenChriss(BaseModel):
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat; raises ValueError where trading has no temporary impact (then at once is optimal)."""
         own = market.executors[market.executor_names.index(seat)]
-        eta, phi, terminal = own.temporary_impact, own.running_penalty, own.terminal_penalty
+        eta, phi, terminal = steady(own.temporary_impact), steady(own.running_penalty), own.terminal_penalty
+        if eta is None or phi is None:
+            raise ValueError(f"almgren_chriss needs a temporary_impact and a running_penalty that stay, at {seat}")
         if eta <= 0:
             raise ValueError(
                 f"almgren_chriss needs a temporary_impact above 0 at {seat}; 'immediate' is optimal without"

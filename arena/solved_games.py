@@ -1,9 +1,9 @@
 """Which solved game a market is: a dealer market read as the game of a solver, and the solver's answer in its seats.
 
-Executors with `makers.count: 0` are the N-trader execution game; makers with fluid `relative` or `logistic` flow are the
-game of makers and traders, with its special cases: one buyer and equal penalties (ACAS), a population of buyers (mean
-field), a random noise factor (approximation game). Inventories drawn per game are read as their means. Where a market is
-none of these, the answer is one sentence that says why.
+Executors with `makers.count: 0` are the N-trader execution game; makers with fluid `relative` or `logistic` flow are
+the game of makers and traders, with its special cases: one buyer and equal penalties (ACAS), a population of buyers
+(mean field), a random noise factor (approximation game). Inventories drawn per game are read as their means. Where a
+market is none of these, the answer is one sentence that says why.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 
 from arena.markets.dealer import DealerMarket, NoiseRates
 from arena.markets.dealer_seats import QuadraticRisk, Start
+from arena.markets.over_time import as_coefficient, steady
+from arena.solvers.coefficients import Coefficient, coefficient
 from arena.solvers.execution_game import ExecutionGame, execution_game
 from arena.solvers.makers_traders import MakersTraders, makers_traders
 from arena.solvers.shares import Logistic, Relative, ShareRule
@@ -23,9 +25,6 @@ from arena.solvers.solution import Condition, Player, Solution
 
 if TYPE_CHECKING:
     from arena.solvers.approximation import NoiseFactor
-
-TIMES = 101
-"""Instants of an answer, unless the market's clock divides them otherwise."""
 
 
 class Why(ValueError):
@@ -67,12 +66,12 @@ def execution_game_of(market: DealerMarket) -> ExecutionGame:
     return execution_game(
         -_orders(market),
         horizon=market.clock.horizon,
-        permanent_impact=count * market.mark.impact,
-        temporary_impact=one.temporary_impact * (1 if cross is not None else count),
-        running_penalty=[executor.running_penalty for executor in market.executors],
+        permanent_impact=_scaled(market.mark.impact, count),
+        temporary_impact=_scaled(one.temporary_impact, 1 if cross is not None else count),
+        running_penalty=[_scaled(executor.running_penalty) for executor in market.executors],
         terminal_penalty=[executor.terminal_penalty for executor in market.executors],
-        noise_buy=_over(buy, count),
-        noise_sell=_over(sell, count),
+        noise_buy=_scaled(buy, 1 / count),
+        noise_sell=_scaled(sell, 1 / count),
         cross_impact=cross,
     )
 
@@ -104,8 +103,8 @@ def makers_traders_of(market: DealerMarket) -> MakersTraders:
         raise Why("it has one maker; shares compare the quotes of two or more")
     if flow.orders == "poisson" and rule.kind == "relative":
         raise Why("flow.orders is 'poisson', where an order goes to one maker; 'relative' is solved in fluid flow")
-    if market.mark.impact > 0:
-        raise Why(f"mark.impact is {market.mark.impact:g}; trades that move the mid are solved without makers only")
+    if steady(market.mark.impact) != 0:
+        raise Why(f"mark.impact is {market.mark.impact}; trades that move the mid are solved without makers only")
     if not isinstance(makers.risk, QuadraticRisk):
         raise Why(f"makers.risk is '{makers.risk.kind}'; solved is 'quadratic'")
     if makers.hedging.kind not in ("none", "perfect"):
@@ -116,7 +115,7 @@ def makers_traders_of(market: DealerMarket) -> MakersTraders:
         raise Why("executors pay 'vwap'; under 'relative' shares solved is price: best")
     given: dict[str, Any] = {}
     if first is not None:
-        given = {"temporary_impact": first.temporary_impact, "cross_impact": first.cross_impact,
+        given = {"temporary_impact": _scaled(first.temporary_impact), "cross_impact": first.cross_impact,
                  "min_rate": first.rate[0], "max_rate": first.rate[1], "trader_price": first.price}  # fmt: skip
     orders = _orders(market)
     buy, sell = noise_rates(market)
@@ -127,8 +126,14 @@ def makers_traders_of(market: DealerMarket) -> MakersTraders:
         share=share,
         noise_buy=buy,
         noise_sell=sell,
-        running_penalty=[*_each(makers.risk.running_penalty, makers.count), *_per_trader(market, "running_penalty")],
-        terminal_penalty=[*_each(makers.risk.terminal_penalty, makers.count), *_per_trader(market, "terminal_penalty")],
+        running_penalty=[
+            *(_scaled(value) for value in _each(makers.risk.running_penalty, makers.count)),
+            *(_scaled(executor.running_penalty) for executor in market.executors),
+        ],
+        terminal_penalty=[
+            *_each(makers.risk.terminal_penalty, makers.count),
+            *(executor.terminal_penalty for executor in market.executors),
+        ],
         trader_side=["buy" if order > 0 else "sell" for order in orders],
         **given,
     )
@@ -137,12 +142,11 @@ def makers_traders_of(market: DealerMarket) -> MakersTraders:
 def factor_of(market: DealerMarket) -> NoiseFactor | None:
     """The noise factor L of `intensity: {model: log_ou}`: dL = -reversion L dt + volatility dW, flows times exp(L)."""
     from arena.solvers.approximation import NoiseFactor
-    from arena.solvers.coefficients import coefficient
 
     intensity = market.flow.intensity
     if intensity.model != "log_ou":
         return None
-    buy, sell = (coefficient(rate) for rate in noise_rates(market))
+    buy, sell = noise_rates(market)
     return NoiseFactor(
         intensity.initial,
         drift=lambda t, level: -intensity.reversion * level,
@@ -202,15 +206,18 @@ def population_of(market: DealerMarket) -> Population | None:
     if n < 2 or not isinstance(risk, QuadraticRisk):
         return None
     one = market.executors[0]
-    phi, terminal = one.running_penalty / n, one.terminal_penalty / n
+    steadily = [steady(one.running_penalty), *(steady(value) for value in _each(risk.running_penalty, 2))]
+    if None in steadily:
+        return None
+    phi, terminal = float(steadily[0] or 0.0) / n, one.terminal_penalty / n
     same = {(e.running_penalty, e.terminal_penalty, e.cross_impact) for e in market.executors} == {
         (one.running_penalty, one.terminal_penalty, 0.0)
     }
-    for given, wanted in ((risk.running_penalty, phi), (risk.terminal_penalty, terminal)):
-        same &= all(abs(value - wanted) <= 1e-12 * max(1.0, abs(wanted)) for value in _each(given, 2))
+    for given, wanted in ((steadily[1:], phi), (_each(risk.terminal_penalty, 2), terminal)):
+        same &= all(abs(float(value or 0.0) - wanted) <= 1e-12 * max(1.0, abs(wanted)) for value in given)
     if not same:
         return None
-    return Population(-_orders(market) * n, one.temporary_impact / n, phi, terminal)
+    return Population(-_orders(market) * n, _scaled(one.temporary_impact, 1 / n), phi, terminal)
 
 
 def _mean_field(market: DealerMarket, population: Population) -> Solution:
@@ -243,36 +250,30 @@ def _mean_field(market: DealerMarket, population: Population) -> Solution:
 # --- what both games share --------------------------------------------------------------------------------------------
 
 
-def noise_rates(market: DealerMarket) -> tuple[Any, Any]:
-    """Noise buying and selling in lots per clock unit, as coefficients of time, the steady and profiled parts of it."""
+def noise_rates(market: DealerMarket) -> tuple[Coefficient, Coefficient]:
+    """Noise buying and selling, lots per clock unit, but for a random factor."""
     rate, intensity = market.flow.arrival_rate, market.flow.intensity
     if isinstance(rate, NoiseRates):
-        sides = [one if isinstance(one, float) else {"t": one.t, "value": one.value}
-                 for one in (rate.noise_buy, rate.noise_sell)]  # fmt: skip
+        sides = [as_coefficient(rate.noise_buy), as_coefficient(rate.noise_sell)]
     else:
         bid, ask = np.broadcast_to(np.asarray(rate, dtype=float), (1, 2))[0]
-        sides = [float(ask), float(bid)]
+        sides = [coefficient(ask), coefficient(bid)]
     if intensity.model != "profile":
         return sides[0], sides[1]
-    from arena.solvers.coefficients import Coefficient, coefficient
-
     factor = coefficient({"t": intensity.t, "value": intensity.value})
 
-    def times(side: Any) -> Coefficient:
-        base = coefficient(side)
+    def times(base: Coefficient) -> Coefficient:
         return Coefficient(lambda t: base(t) * factor(t), knots=(*base.knots, *factor.knots))
 
     return times(sides[0]), times(sides[1])
 
 
-def _over(side: Any, count: int) -> Any:
-    """A coefficient divided by a number."""
-    if isinstance(side, float) or count == 1:
-        return side / count if isinstance(side, float) else side
-    from arena.solvers.coefficients import Coefficient, coefficient
-
-    base = coefficient(side)
-    return Coefficient(lambda t: base(t) / count, base.knots)
+def _scaled(value: Any, factor: float = 1.0) -> Coefficient:
+    """A setting of the market as a coefficient, times a number."""
+    base = value if isinstance(value, Coefficient) else as_coefficient(value)
+    if base.constant is not None:
+        return coefficient(base.constant * factor)
+    return Coefficient(lambda t: base(t) * factor, base.knots)
 
 
 def _plain(market: DealerMarket) -> None:
@@ -289,7 +290,7 @@ def _plain(market: DealerMarket) -> None:
     for j, executor in enumerate(market.executors):
         if executor.side == "coin":
             raise Why(f"executors[{j}].side is 'coin'; solved are sides that everybody knows")
-        if executor.temporary_impact <= 0:
+        if steady(executor.temporary_impact) == 0:
             raise Why(f"executors[{j}].temporary_impact is 0; solved is trading that costs something")
 
 
@@ -316,12 +317,8 @@ def _held(market: DealerMarket) -> list[float]:
     return _each(start.mean if isinstance(start, Start) else start, market.makers.count)
 
 
-def _each(value: Any, count: int) -> list[float]:
+def _each(value: Any, count: int) -> list[Any]:
     return list(value) if isinstance(value, tuple) else [value] * count
-
-
-def _per_trader(market: DealerMarket, name: str) -> list[float]:
-    return [getattr(executor, name) for executor in market.executors]
 
 
 def _seated(market: DealerMarket, found: Solution) -> Solution:

@@ -99,8 +99,9 @@ def test_imports_point_down(module: str) -> None:
         if name.split(".")[0] in ("arena", "agents"):
             assert layer(name) <= layer(module), f"{module}:{line} imports {name} from a higher layer"
         if room(module) == "arena.markets" and room(name) == "arena.solvers":
-            known = ("arena.solvers.black_scholes", "arena.solvers.half_spreads")
-            assert name in known, f"{module}:{line}: markets know prices and static half-spreads, no other solver"
+            known = ("arena.solvers.black_scholes", "arena.solvers.half_spreads", "arena.solvers.coefficients")
+            words = "prices, static half-spreads and coefficients of time, no other solver"
+            assert name in known, f"{module}:{line}: markets know {words}"
         always, inside = HEAVY.get(name.split(".")[0], ({room(module)}, set()))
         allowed = {module, room(module)} & (always | inside if lazy else always)
         assert allowed, f"{module}:{line} imports {name} {'at all' if lazy else 'outside a function'}"

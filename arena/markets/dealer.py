@@ -21,6 +21,7 @@ from arena.layout import STRICT, Layout
 from arena.markets.dealer_seats import Executor, Makers, QuadraticRisk, Start
 from arena.markets.fills import FlowRule, SoftBest
 from arena.markets.market import Clock, Observe, Role
+from arena.markets.over_time import OverTime, means, misfit
 from arena.markets.underlying import NonNegative, Positive, Profile, Underlying
 
 Side = tuple[NonNegative, NonNegative]
@@ -59,7 +60,10 @@ class Mark(BaseModel):
     shock_loading: NonNegative | tuple[tuple[float, ...], ...] | Profile = Field(
         default=0.0, description="currency per sqrt(clock unit): diagonal value, n x n matrix, or diagonal profile"
     )
-    impact: NonNegative = Field(default=0.0, description="move of the mid per signed lot that takers trade, currency")
+    impact: OverTime = Field(
+        default=0.0,
+        description="move of the mid per signed lot that takers trade, currency; a number, a table or an expression",
+    )
 
 
 class SteadyFlow(BaseModel):
@@ -97,16 +101,8 @@ class NoiseRates(BaseModel):
     """Arrival rates named by what the noise traders do; each may change with time."""
 
     model_config = STRICT
-    noise_sell: NonNegative | Profile = Field(default=0.0, description="hits bids, lots per clock unit")
-    noise_buy: NonNegative | Profile = Field(default=0.0, description="hits asks, lots per clock unit")
-
-    @model_validator(mode="after")
-    def _check(self) -> "NoiseRates":
-        for name in ("noise_sell", "noise_buy"):
-            rate = getattr(self, name)
-            if isinstance(rate, Profile) and min(rate.value) < 0:
-                raise ValueError(f"{name}: found {min(rate.value):g}; allowed is at least 0 at all times")
-        return self
+    noise_sell: OverTime = Field(default=0.0, description="hits bids, lots per clock unit; may be an expression of t")
+    noise_buy: OverTime = Field(default=0.0, description="hits asks, lots per clock unit; may be an expression of t")
 
 
 class Flow(BaseModel):
@@ -210,9 +206,7 @@ class DealerMarket(BaseModel):
         clock, rate = self.clock, self.flow.arrival_rate
         edges = np.linspace(0.0, clock.horizon, clock.steps + 1)
         if isinstance(rate, NoiseRates):
-            sides = [rate.noise_sell, rate.noise_buy]
-            means = [one.mean(edges[:-1], edges[1:]) if isinstance(one, Profile) else one for one in sides]
-            columns = [np.broadcast_to(mean, clock.steps) for mean in means]
+            columns = [means(one, clock.horizon, clock.steps) for one in (rate.noise_sell, rate.noise_buy)]
             base = np.repeat(np.stack(columns, axis=-1)[:, None, :], self.n, axis=1)
         else:
             value = np.asarray(rate, dtype=float)
@@ -235,6 +229,9 @@ class DealerMarket(BaseModel):
 def _problems(market: DealerMarket) -> Iterator[str]:
     """Everything that is impossible across fields, one sentence each."""
     names, clock, flow, makers = market.product_names, market.clock, market.flow, market.makers
+    if wrong := [f"{where}: {what}" for where, value in _over_time(market) if (what := misfit(value, clock.horizon))]:
+        yield from wrong  # nothing below can be checked with rates or penalties that do not exist
+        return
     for name in sorted({name for name in names if names.count(name) > 1}):
         last = len(names) - 1 - names[::-1].index(name)
         yield f"products[{last}].name: '{name}' appears {names.count(name)} times; names must differ"
@@ -311,6 +308,23 @@ def _problems(market: DealerMarket) -> Iterator[str]:
             "flow.rule: 'relative' is ill-posed for two makers that see each other's inventories (raising one's own "
             "quote multiplies the rival's fills without bound); observe rivals: none, or take 'logistic' or 'soft_best'"
         )
+
+
+def _over_time(market: DealerMarket) -> Iterator[tuple[str, float | Profile | str]]:
+    """Everything that may be a function of time, with its place."""
+    yield "mark.impact", market.mark.impact
+    if isinstance(market.flow.arrival_rate, NoiseRates):
+        yield "flow.arrival_rate.noise_sell", market.flow.arrival_rate.noise_sell
+        yield "flow.arrival_rate.noise_buy", market.flow.arrival_rate.noise_buy
+    if isinstance(market.makers.risk, QuadraticRisk):
+        value, where = market.makers.risk.running_penalty, "makers.risk.running_penalty"
+        if isinstance(value, tuple):
+            yield from ((f"{where}[{m}]", one) for m, one in enumerate(value))
+        else:
+            yield where, value
+    for j, executor in enumerate(market.executors):
+        yield f"executors[{j}].temporary_impact", executor.temporary_impact
+        yield f"executors[{j}].running_penalty", executor.running_penalty
 
 
 def naive_half_spread(market: DealerMarket) -> float:

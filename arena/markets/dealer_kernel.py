@@ -40,6 +40,7 @@ from arena.markets.dealer_tables import (
     FLUID,
     HEDGE,
     HEDGE_RANGE,
+    IMPACT,
     LOT,
     MAKER_NUMBERS,
     NUMBERS,
@@ -54,6 +55,7 @@ from arena.markets.dealer_tables import (
     SPOT_START,
     START_DISTANCE,
     STEPS,
+    TEMPORARY,
     TERMINAL,
     VOL_MEAN,
     VOL_START,
@@ -91,8 +93,23 @@ def _unpack(whole, real):
     product = real[a:b].reshape((n, PRODUCT_NUMBERS))
     maker = real[b:c].reshape((makers, MAKER_NUMBERS))
     executor = real[c:d].reshape((traders, EXECUTOR_NUMBERS))
-    table = real[d:].reshape((size[STEPS] + 1, 1 + 4 * n + n * n))
+    table = real[d:].reshape((size[STEPS] + 1, 1 + 4 * n + n * n + makers + 2 * traders + 1))
     return size, real[:a], at, product, maker, executor, table
+
+
+@njit(error_model="numpy")
+def _in_step(size, number, maker, executor, table, step):
+    """Copies of number, maker and executor with the values of this step."""
+    n, makers, traders = size[0], size[1], size[2]
+    number, maker, executor = number.copy(), maker.copy(), executor.copy()
+    a = 1 + 4 * n + n * n
+    for m in range(makers):
+        maker[m, 0] = table[step, a + m]
+    for j in range(traders):
+        executor[j, TEMPORARY] = table[step, a + makers + j]
+        executor[j, RUNNING] = table[step, a + makers + traders + j]
+    number[IMPACT] = table[step, a + makers + 2 * traders]
+    return number, maker, executor
 
 
 @njit(cache=True, error_model="numpy")
@@ -189,6 +206,7 @@ def advance(whole, real, bounds, seeds, step, state, action, observation, failur
     (game, residual).
     """
     size, number, at, product, maker, executor, table = _unpack(whole, real)
+    number, maker, executor = _in_step(size, number, maker, executor, table, step)
     low, high = bounds[0], bounds[1]
     n, makers, traders, games = size[0], size[1], size[2], seeds.shape[0]
     width = min(BLOCK, games)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from arena.layout import STRICT
 from arena.markets.market import Observe
+from arena.markets.over_time import OverTime
 from arena.markets.underlying import NonNegative, Positive
 
 
@@ -91,7 +92,9 @@ class QuadraticRisk(BaseModel):
 
     model_config = STRICT
     kind: Literal["quadratic"]
-    running_penalty: NonNegative | tuple[NonNegative, ...] = Field(default=0.0, description="currency/lot^2/unit")
+    running_penalty: OverTime | tuple[OverTime, ...] = Field(
+        default=0.0, description="currency/lot^2/unit; a number, a table or an expression of t"
+    )
     terminal_penalty: NonNegative | tuple[NonNegative, ...] = Field(default=0.0, description="currency/lot^2")
 
 
@@ -140,11 +143,15 @@ class Executor(BaseModel):
     rate: tuple[float, float] = Field(
         description="range of the action, lots per clock unit towards the target; below 0 only without makers"
     )
-    temporary_impact: NonNegative = Field(default=0.0, description="cost of rate^2, currency*unit/lot^2")
+    temporary_impact: OverTime = Field(
+        default=0.0, description="cost of rate^2, currency*unit/lot^2; a number, a table or an expression of t"
+    )
     cross_impact: NonNegative = Field(
         default=0.0, description="weight of the others' mean rate in the cost: below 2, or N - 1 without makers"
     )
-    running_penalty: NonNegative = Field(default=0.0, description="currency/lot^2/unit on what is left")
+    running_penalty: OverTime = Field(
+        default=0.0, description="currency/lot^2/unit on what is left; a number, a table or an expression of t"
+    )
     terminal_penalty: NonNegative = Field(default=0.0, description="currency/lot^2 on what is left at the end")
     price: Literal["vwap", "best"] = Field(default="vwap", description="pays each maker's quote, or the best for all")
     stop_at_target: bool = Field(default=True, description="never trades beyond the parent order")

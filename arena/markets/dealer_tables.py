@@ -9,6 +9,7 @@ from arena.markets import dealer_columns as columns
 from arena.markets.dealer import naive_half_spread
 from arena.markets.dealer_seats import AgentHedge, CostlyHedge, QuadraticRisk, Start
 from arena.markets.fills import offsets_of
+from arena.markets.over_time import means
 from arena.solvers.black_scholes import greeks
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ class Tables(NamedTuple):
     product [n, 3]: sign (+1 call, -1 put, 0 asset), strike, ln strike; maker [M, 5]: running and terminal quadratic
     penalty, offset, initial inventory mean and spread; executor [N, 12]; table [T+1, ...] per decision: standard
     deviation of the log-spot step, then per product the standard deviation left to expiry, the square root of the
-    time to expiry in years, the expected noise orders [n, 2] and the shock loading [n, n] of the step.
+    time to expiry in years, the expected noise orders [n, 2] and the shock loading [n, n] of the step; then what may
+    change with time, means over the step: makers' running penalties [M], executors' temporary impacts and running
+    penalties [N, N], the mark's impact. `advance` puts these into maker, executor and number, where the first step's
+    stand.
     low, high float32: bounds of the observation columns of all seats.
     """
 
@@ -111,7 +115,7 @@ def _size(market: "DealerMarket") -> np.ndarray:
             flow.orders == "fluid",
             HEDGES[makers.hedging.kind],
             bool(np.any(market.loading())),
-            market.mark.impact > 0,
+            bool(np.any(_changing(market)[:, -1])),
             flow.informed_share > 0,
             risk.kind == "vega" and risk.risk_aversion * risk.vega_noise > 0,
             risk.kind == "running" and risk.risk_aversion > 0,
@@ -141,7 +145,7 @@ def _number(market: "DealerMarket") -> np.ndarray:
             first,
             second,
             flow.informed_share,
-            market.mark.impact,
+            _changing(market)[0, -1],
             market.fees.maker,
             market.fees.taker,
             hedging.cost if isinstance(hedging, CostlyHedge | AgentHedge) else 0.0,
@@ -179,9 +183,9 @@ def _maker(market: "DealerMarket") -> np.ndarray:
     makers, risk, count = market.makers, market.makers.risk, market.makers.count
     start = makers.initial_inventory
     mean, spread = (start.mean, start.spread) if isinstance(start, Start) else (start, 0.0)
-    running, terminal = (risk.running_penalty, risk.terminal_penalty) if isinstance(risk, QuadraticRisk) else (0.0, 0.0)
+    terminal = risk.terminal_penalty if isinstance(risk, QuadraticRisk) else 0.0
     rows = [
-        running,
+        _changing(market)[0, :count],
         terminal,
         offsets_of(market.flow.rule, count),
         mean,
@@ -194,15 +198,16 @@ def _maker(market: "DealerMarket") -> np.ndarray:
 def _executor(market: "DealerMarket") -> np.ndarray:
     side = {"buy": 1.0, "sell": -1.0, "coin": 0.0}
     rows = []
+    first, makers, traders = _changing(market)[0], market.makers.count, len(market.executors)
     for j, e in enumerate(market.executors):
         mean = e.size.mean if isinstance(e.size, Start) else e.size
         rows.append(
             (
                 market.product_names.index(e.product),
                 *e.rate,
-                e.temporary_impact,
+                first[makers + j],
                 e.cross_impact,
-                e.running_penalty,
+                first[makers + traders + j],
                 e.terminal_penalty,
                 e.price == "best",
                 e.stop_at_target,
@@ -244,7 +249,19 @@ def _table(market: "DealerMarket") -> np.ndarray:
     flow[:-1] = market.arrival_rates().reshape(steps, 2 * n) * clock.dt
     loading = np.zeros((steps + 1, n * n))
     loading[:-1] = market.loading().reshape(steps, n * n) * np.sqrt(clock.dt)
-    return np.ascontiguousarray(np.hstack([spot, remaining_deviation(market), np.sqrt(years), flow, loading]))
+    changing = np.zeros((steps + 1, _changing(market).shape[1]))
+    changing[:-1] = _changing(market)
+    return np.ascontiguousarray(np.hstack([spot, remaining_deviation(market), np.sqrt(years), flow, loading, changing]))
+
+
+def _changing(market: "DealerMarket") -> np.ndarray:
+    """Means over each step of what may change with time [T, M + 2 N + 1], in the order that `Tables` names."""
+    makers, clock = market.makers, market.clock
+    running = makers.risk.running_penalty if isinstance(makers.risk, QuadraticRisk) else 0.0
+    values = [*(running if isinstance(running, tuple) else [running] * makers.count)]
+    values += [executor.temporary_impact for executor in market.executors]
+    values += [executor.running_penalty for executor in market.executors]
+    return np.stack([means(value, clock.horizon, clock.steps) for value in [*values, market.mark.impact]], axis=1)
 
 
 def initial_greeks(market: "DealerMarket") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:

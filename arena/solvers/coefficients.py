@@ -2,8 +2,8 @@
 
 `coefficient(value, name)` turns each of them into one `Coefficient`, a function of an array of times. A table is linear
 between its times and constant outside them; its times are kept as `knots`, so that integrators can put a mesh point on
-every kink. Expressions know numbers, `+ - * / **`, parentheses, `t`, `pi` and the functions sin, cos, exp, sqrt, log;
-nothing else is evaluated."""
+every kink. Expressions know numbers, `+ - * / **`, parentheses, `t`, `pi`, the functions sin, cos, exp, sqrt, log, and
+min and max of two or more; nothing else is evaluated."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sqrt": np.sqrt,
     "log": np.log,
 }
+CHOICES: dict[str, Any] = {"min": np.minimum, "max": np.maximum}
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
     def refuse(what: str) -> ValueError:
         return ValueError(
             f"{name}: found {what} in the expression {text!r}; allowed are numbers, + - * / **, parentheses, t, pi "
-            f"and {', '.join(FUNCTIONS)}."
+            f"and {', '.join([*FUNCTIONS, *CHOICES])}."
         )
 
     def check(node: ast.AST) -> None:
@@ -77,6 +79,11 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
             if len(node.args) != 1 or node.keywords:
                 raise refuse(f"{node.func.id} with {len(node.args) + len(node.keywords)} arguments instead of one")
             check(node.args[0])
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CHOICES:
+            if len(node.args) < 2 or node.keywords:
+                raise refuse(f"{node.func.id} with {len(node.args) + len(node.keywords)} arguments instead of two")
+            for argument in node.args:
+                check(argument)
         else:
             raise refuse(repr(ast.unparse(node)))
 
@@ -93,6 +100,8 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
                 return np.float64(node.value)  # type: ignore[arg-type]
             case ast.Name():
                 return t if node.id == "t" else np.float64(np.pi)
+            case ast.Call() if node.func.id in CHOICES:
+                return reduce(CHOICES[node.func.id], [evaluate(argument, t) for argument in node.args])
             case _:
                 return FUNCTIONS[node.func.id](evaluate(node.args[0], t))
 
