@@ -7,7 +7,8 @@ search. A search chooses its best candidate on one set of games and is judged on
 game with the profile itself, so its interval needs no correction for the choice. A searched gain can be negative and is
 reported as such; in the sum it counts as 0, because staying is a response too, but its noise stays in the interval.
 
-Engines are plain functions in `ENGINES`, best first; the first one that applies to a market and profile is used.
+Engines are plain functions in `ENGINES`, best first; the first one that applies to a market and profile is used. Exact
+engines may add *views*: the same game's gap from other starts, in later sub-games, or against replayed opponents.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -75,6 +76,7 @@ class Search:
     train: Train | None = None
     scripted: Mapping[str, Mapping[str, Act]] = field(default_factory=dict)  # acts to try in a seat, by role and name
     reach: Mapping[str, np.ndarray] | None = None  # typical size of an action by role, [K]; none: a tenth of its range
+    views: bool = True  # exact engines only: also the gap from other starts and against replayed opponents
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class SeatGain:
     engine: str
     differences: NDArray[np.float64] | None = None
     candidates: Mapping[str, float] = field(default_factory=dict)  # gain of every candidate on the choosing games
+    views: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # by view: gain, the naive profile's there
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,17 @@ class NashGap:
         """Upper end of NashConv over the lower end of the naive profile's: an upper bound of the ratio."""
         return self.high / self.naive.low if self.naive is not None and self.naive.low > 0 else np.nan
 
+    def views(self) -> dict[str, dict[str, Any]]:
+        """By view: NashConv, the naive profile's at the same starts, their ratio, and the gain of each seat."""
+        out: dict[str, dict[str, Any]] = {}
+        for name in self.seats[0].views if self.seats else ():
+            gains = {seat.seat: seat.views[name] for seat in self.seats}
+            own, naive = (sum(gain[i] for gain in gains.values()) for i in (0, 1))
+            relative = own / naive if naive > 0 else np.nan
+            each = {seat: gain[0] for seat, gain in gains.items()}
+            out[name] = {"nashconv": own, "naive_nashconv": naive, "relative": relative, "seats": each}
+        return out
+
     def line(self, iteration: int) -> dict[str, Any]:
         """The line of nash_gap.jsonl."""
         rows = [
@@ -122,6 +136,8 @@ class NashGap:
         ]  # fmt: skip
         total = {"nashconv": self.nashconv, "low": self.low, "high": self.high, "confidence": self.confidence}
         out = {"iteration": iteration, "seats": rows, **total}
+        if views := self.views():
+            out["views"] = views
         if self.naive is None:
             return out
         naive = {f"naive_{key}": getattr(self.naive, key) for key in ("nashconv", "low", "high")}
@@ -129,10 +145,22 @@ class NashGap:
         return out | naive | {"naive_seats": engines, "relative": self.relative, "relative_high": self.relative_high}
 
 
-def nash_gap(market: DealerMarket, profile: Profile, search: Search, *, naive: NashGap | None = None) -> NashGap:
-    """Gains of all seats by the best engine that applies; `naive` is the naive profile's gap by the same search."""
-    engine = next(engine for engine in ENGINES if engine.applies(market, profile))
-    return total(engine.gains(market, profile, search), search.confidence, naive)
+def nash_gap(
+    market: DealerMarket, profile: Profile, search: Search, *, naive: NashGap | None = None, engine: str = ""
+) -> NashGap:
+    """Gains of all seats by the best engine that applies, or the named one; `naive` is the naive profile's by the same.
+
+    Raises ValueError for a named engine that is not there or does not cover this market and profile.
+    """
+    named = [one for one in ENGINES if engine in ("", one.name)]
+    if not named:
+        raise ValueError(f"engine: found {engine!r}; allowed are {', '.join(one.name for one in ENGINES)}")
+    fitting = [one for one in named if one.applies(market, profile)]
+    if not fitting:
+        raise ValueError(
+            f"engine: {engine!r} does not cover this market and profile; allowed is none, for one that does"
+        )
+    return total(fitting[0].gains(market, profile, search), search.confidence, naive)
 
 
 def total(seats: Sequence[SeatGain], confidence: float, naive: NashGap | None = None) -> NashGap:
@@ -276,8 +304,23 @@ def _lattice_gains(market: DealerMarket, profile: Profile, search: Search) -> li
     ]
 
 
+def _fluid_applies(market: DealerMarket, profile: Profile) -> bool:
+    if market.flow.orders != "fluid":  # spares the others the import of torch
+        return False
+    from arena import exact_gap
+
+    return exact_gap.fluid_applies(market)
+
+
+def _fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> Sequence[SeatGain]:
+    from arena import exact_gap
+
+    return exact_gap.fluid_gains(market, profile, search)
+
+
 ENGINES: tuple[Engine, ...] = (
     Engine("lattice", _on_the_lattice, _lattice_gains),
+    Engine("gradient", _fluid_applies, _fluid_gains),
     Engine("search", lambda market, profile: True, search_gains),
 )
 """Best first; the last one always applies."""

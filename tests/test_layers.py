@@ -20,7 +20,9 @@ LAYERS = [
         "arena.metrics",
         "arena.quotes",
         "arena.run_folder",
+        "arena.fluid_game",
         "arena.fluid_response",
+        "arena.exact_gap",
         "arena.shifts",
         "arena.lattice_gap",
         "arena.nash_gap",
@@ -53,7 +55,7 @@ ENTRY_POINTS = LAYERS[-1]
 HEAVY = {
     "ray": ({"arena.training"}, ENTRY_POINTS),
     "torch": (
-        {"arena.training", "arena.fluid_response", "agents.network"},
+        {"arena.training", "arena.fluid_game", "arena.fluid_response", "arena.exact_gap", "agents.network"},
         {"agents.learned", "arena.solvers", *ENTRY_POINTS},
     ),
 }

@@ -55,6 +55,34 @@ def closed_loop_regret(
     return _replies(game, lead, grid, centre, end, rule, change, tolerance)
 
 
+def open_loop_rule(
+    game: MakersTraders, *, nodes: int = 7, radius: float | None = None, tolerance: float = 1e-8
+) -> Policy:
+    """The open-loop equilibrium as a rule of the current inventories, policy(t, Q [m, 3]) -> [m, 5], near its own path.
+
+    Its marginal values solve u_t = 2 phi Q - f . grad u with u(T) = -2 A Q, f at the controls that u commits to.
+    """
+    centre, lead, times, rates = open_loop_start(game)
+    check_rates(game, times, rates)
+    game = without_bounds(game)
+    grid = game_box(game, nodes, radius)
+    end = -2.0 * game.terminal * (to_inventories(centre(game.horizon)[0]) + to_inventories(grid.radius * grid.nodes))
+
+    def change(now: float, c: Array, fields: Array) -> Array:
+        q = to_inventories(c)
+        f, _ = outcome(game, lead, now, q, *commit(game, lead, now, fields))
+        slope = by_inventories(grid.gradient(fields))
+        return 2.0 * game.penalty(np.array([now])) * q - np.einsum("mj,mij->mi", f, slope)
+
+    fields = solve_fields(grid, centre, game.horizon, end, change, game.knots, tolerance, "the open-loop rule")
+
+    def policy(now: float, given: Array) -> Array:
+        q = np.atleast_2d(np.asarray(given, dtype=float))
+        return np.concatenate(commit(game, lead, now, fields.read(now, to_coordinates(q))[0]), axis=1)
+
+    return policy
+
+
 def policy_gains(
     game: MakersTraders,
     policy: Policy,

@@ -1,0 +1,125 @@
+"""Exact gains of games whose best responses can be computed: from which starts, in which flavour, as `SeatGain`s.
+
+A start is where and when a game begins. The headline is the mean over drawn starts where a scenario draws them, else
+the one start; `views` add the nominal start (the means of the draws), the sub-games that begin later along the nominal
+path, and both flavours: `closed loop`, opponents react, and `open loop`, opponents' paths are replayed.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+
+from agents.executors import expected_order
+from arena import fluid_game
+from arena.fluid_game import FluidGame, State
+from arena.fluid_response import CLOSED, FLAVOURS, Players, Starts, best_gains, follow
+from arena.game import Game
+from arena.markets.dealer import DealerMarket
+from arena.markets.dealer_seats import Start
+from arena.nash_gap import Profile, Search, SeatGain, naive_acts
+from arena.rollout import seeds_of
+
+STARTS = 41
+"""Stream of game seeds: the drawn starts."""
+DRAWN, LATER = 32, 20
+"""How many starts are drawn, and at most how many sub-games are looked at."""
+Views = Mapping[str, tuple[float, float]]
+NOMINAL, MEAN, SUBGAMES = "nominal start", "drawn starts", "sub-games"
+
+
+def fluid_applies(market: DealerMarket) -> bool:
+    """Whether gains through the fluid market are exact: no chance, and whoever deviates knows the start.
+
+    The start is known where it is the same in every game or where everybody sees all inventories.
+    """
+    seen = (market.makers.observe.rivals, market.executors_observe.rivals if market.executors else "inventory")
+    return fluid_game.applies(market) and (not drawn(market) or seen == ("inventory", "inventory"))
+
+
+def drawn(market: DealerMarket) -> bool:
+    """Whether games begin differently: inventories, sizes or sides of orders are drawn."""
+    start = market.makers.initial_inventory
+    spread = [start.spread] if isinstance(start, Start) else []
+    spread += [one.size.spread for one in market.executors if isinstance(one.size, Start)]
+    return any(spread) or any(one.side == "coin" for one in market.executors)
+
+
+def fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
+    """Exact gains of all seats by gradient through the fluid market."""
+    game = FluidGame(market)
+    players = Players(market, profile.acts, profile.weights)
+    other = naive_acts(market)
+    naive = Players(market, other.acts, other.weights)
+    begin = {NOMINAL: at_zero(nominal(game))}
+    if drawn(market):
+        starting = Game(market, DRAWN)
+        starting.reset(seeds_of(search.seed, DRAWN, STARTS))
+        begin[MEAN] = at_zero(game.read(starting.state))
+    headline = list(begin)[-1]
+    if not search.views:
+        gains = best_gains(game, players, begin[headline])
+        return _seat_gains(game.seats, gains, search.confidence, [{} for _ in game.seats])
+    begin[SUBGAMES] = later(follow(game, players, begin[NOMINAL]).states)
+    together, parts = joined(list(begin.values())), np.cumsum([0, *(len(one) for one in begin.values())])
+    where = {name: slice(parts[i], parts[i + 1]) for i, name in enumerate(begin)}
+    views: list[dict[str, tuple[float, float]]] = [{} for _ in game.seats]
+    found = {}
+    for flavour in FLAVOURS:
+        found[flavour] = best_gains(game, players, together, flavour)
+        reference = best_gains(game, naive, together, flavour)
+        for name, rows in where.items():
+            for seat, view in enumerate(views):
+                view[f"{flavour}, {name}"] = (
+                    float(found[flavour][rows, seat].mean()),
+                    float(reference[rows, seat].mean()),
+                )
+    return _seat_gains(game.seats, found[CLOSED][where[headline]], search.confidence, views)
+
+
+def _seat_gains(
+    seats: Sequence[str], gains: NDArray[np.float64], confidence: float, views: Sequence[Views]
+) -> list[SeatGain]:
+    """One answer per seat from gains [starts, seats]; the interval is that of the mean over drawn starts."""
+    out, count = [], len(gains)
+    for i, seat in enumerate(seats):
+        own = gains[:, i]
+        se = float(own.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
+        half = float(stats.t.ppf(0.5 + 0.5 * confidence, count - 1)) * se if count > 1 else 0.0
+        mean, sampled = float(own.mean()), own if count > 1 else None
+        out.append(
+            SeatGain(seat, mean, se, mean - half, mean + half, "exact", "gradient", differences=sampled, views=views[i])
+        )
+    return out
+
+
+def nominal(game: FluidGame) -> State:
+    """The start without its draws: mean inventories and orders; a coin falls on buying."""
+    market = game.market
+    start = market.makers.initial_inventory
+    held = np.broadcast_to(np.asarray(start.mean if isinstance(start, Start) else start, dtype=float), game.makers)
+    sign = {"buy": 1.0, "sell": -1.0, "coin": 1.0}
+    orders = [sign[one.side] * expected_order(market, name)
+              for one, name in zip(market.executors, market.executor_names, strict=True)]  # fmt: skip
+    return game.start(held[None], np.reshape(orders, (1, -1)))
+
+
+def at_zero(state: State) -> Starts:
+    """Games that begin with the clock."""
+    return Starts(state, torch.zeros(len(state.remaining), dtype=torch.long))
+
+
+def later(states: Sequence[State]) -> Starts:
+    """Sub-games that begin on a path after its first step, at most `LATER`, spread evenly."""
+    steps = np.unique(np.linspace(1, len(states) - 1, LATER).round().astype(int)) if len(states) > 1 else [0]
+    parts = [states[k] for k in steps]
+    return Starts(State(*(torch.cat(rows) for rows in zip(*parts, strict=True))), torch.as_tensor(steps))
+
+
+def joined(starts: Sequence[Starts]) -> Starts:
+    """Several sets of starts as one."""
+    states = [one.state for one in starts]
+    whole = State(*(torch.cat(rows) for rows in zip(*states, strict=True)))
+    return Starts(whole, torch.cat([one.first for one in starts]))
