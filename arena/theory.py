@@ -79,5 +79,11 @@ def _equilibrium(scenario: Scenario, information: str) -> Answer | str:
     return equilibrium(scenario, information)
 
 
-ANSWERERS: tuple[Answerer, ...] = (_equilibrium,)
+def _quoting(scenario: Scenario, information: str) -> Answer | str:
+    from arena.theory_quoting import optimal_quotes
+
+    return optimal_quotes(scenario, information)
+
+
+ANSWERERS: tuple[Answerer, ...] = (_equilibrium, _quoting)
 """Best first."""

@@ -29,6 +29,7 @@ LAYERS = [
         "arena.tournament",
         "arena.theory",
         "arena.theory_equilibrium",
+        "arena.theory_quoting",
     },
     {
         "arena.charts",

@@ -1,0 +1,205 @@
+"""What quoting theory says about a scenario: optimal quotes by time and inventory, their value, and where they lead.
+
+One maker: the Hamilton-Jacobi-Bellman optimum of each product. Two makers in one product under `soft_best`: the Markov
+perfect equilibrium. Values are given in continuous time, as the papers have them, and in the scenario's own steps, as
+its games are played. Both are exact for policies of time and inventories; a maker who also sees the price can earn a
+little more (`solvers.quoting_pde`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arena.quoting_problem import duel_problem, maker_problem
+from arena.scenario import Scenario
+from arena.solvers import option_duel, option_duel_law, policy_value, quoting
+from arena.solvers.half_spreads import soft_best_nash
+from arena.solvers.option_duel_steps import best_response_in_steps, evaluate_in_steps
+from arena.theory import Panel, Table
+
+Array = NDArray[np.float64]
+
+ROWS, MOST = 6, 9
+"""Instants and inventories of a table of quotes, at most."""
+FLOW = 0.5
+"""A drawing shows inventories up to this share of the limit: what lies beyond is hardly visited."""
+
+
+@dataclass(frozen=True)
+class Quoting:
+    """Optimal quotes of one product, seen from one maker; `distance` [N+1, 2Q+1, 2] is at an empty rival's book."""
+
+    product: str
+    unit: str
+    times: Array  # [N+1]
+    inventory: NDArray[np.int64]  # [2Q+1]
+    distance: Array  # [N+1, 2Q+1, 2], inf = withdrawn
+    numbers: dict[str, float]  # by name with its unit, in the order to print
+    mean: Array  # [N+1] of the inventory
+    std: Array  # [N+1]
+
+    def quotes(self) -> Table:
+        """Bid and ask distances at a few instants and inventories."""
+        at, q = self._instants(), self._lots()
+        head = ("inventory, lots", *(f"bid / ask at {self.times[k]:.3g} {self.unit}s" for k in at))
+        rows = [(f"{self.inventory[i]}", *(_pair(self.distance[k, i]) for k in at)) for i in q]
+        return Table(f"{self.product}: optimal distances from the mid, $", head, rows)
+
+    def panels(self) -> list[Panel]:
+        """Quotes against inventory at the start and late, quotes against time, and the inventory's spread."""
+        reach = np.abs(self.inventory) <= max(1, round(FLOW * self.inventory[-1]))
+        lots, late = self.inventory[reach].astype(float).tolist(), round(0.6 * (self.times.size - 1))
+        sides = (("bid", 0), ("ask", 1))
+        lines = {
+            f"{side}, {when}": self.distance[k, reach, column].tolist()
+            for when, k in (("start", 0), (f"{self.times[late]:.2g} {self.unit}s", late))
+            for side, column in sides
+        }
+        middle = self.inventory.size // 2
+        flat = {side: self.distance[:-1, middle, column].tolist() for side, column in sides}
+        x_label, times = f"time ({self.unit}s)", self.times.tolist()
+        return [
+            Panel(f"{self.product}: quotes against inventory", "inventory (lots)", "distance from the mid ($)", lots, lines),
+            Panel(f"{self.product}: quotes over time, empty book", x_label, "distance from the mid ($)", times[:-1], flat),
+            Panel(f"{self.product}: inventory", x_label, "lots", times,
+                  {"mean": self.mean.tolist(), "standard deviation": self.std.tolist()}),
+        ]  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; a withdrawn side is null."""
+        quotes = [[[None if np.isinf(x) else float(x) for x in row] for row in rows] for rows in self.distance]
+        return {
+            "product": self.product, "times": self.times.tolist(), "inventory": self.inventory.tolist(),
+            "distance": quotes, "numbers": self.numbers, "inventory_mean": self.mean.tolist(),
+            "inventory_std": self.std.tolist(),
+        }  # fmt: skip
+
+    def _instants(self) -> NDArray[np.int64]:
+        return np.unique(np.linspace(0, self.times.size - 2, ROWS).round().astype(int))
+
+    def _lots(self) -> NDArray[np.int64]:
+        return np.unique(np.linspace(0, self.inventory.size - 1, min(MOST, self.inventory.size)).round().astype(int))
+
+
+@dataclass(frozen=True)
+class QuotingAnswer:
+    """The optimum of one maker, product by product, or the duel's equilibrium."""
+
+    sentence: str
+    products: tuple[Quoting, ...]
+
+    def headline(self) -> str:
+        """One sentence: which problem, and the theorem that covers it."""
+        return self.sentence
+
+    def tables(self) -> Sequence[Table]:
+        """Per product its numbers and its quotes."""
+        out = []
+        for one in self.products:
+            rows = [(name, f"{value:.6g}") for name, value in one.numbers.items()]
+            out += [Table(f"{one.product}: value and inventory, $ per game", ("what", "value"), rows), one.quotes()]
+        if len(self.products) > 1:
+            total = {name: sum(one.numbers[name] for one in self.products) for name in self.products[0].numbers
+                     if "inventory" not in name and "half-spread" not in name}  # fmt: skip
+            out.append(Table("All products: the sum", ("what", "value"), [(k, f"{v:.6g}") for k, v in total.items()]))
+        return out
+
+    def panels(self) -> Sequence[Panel]:
+        """Drawings of every product."""
+        return [panel for one in self.products for panel in one.panels()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """{sentence, products}."""
+        return {"sentence": self.sentence, "products": [one.to_dict() for one in self.products]}
+
+
+def optimal_quotes(scenario: Scenario, information: str = "feedback") -> QuotingAnswer | str:
+    """The optimum or equilibrium of a scenario's makers, or one sentence why theory knows none.
+
+    Quotes are functions of time and inventories whatever `information` says: theory has no open-loop form of them.
+    """
+    market = scenario.market
+    try:
+        if market.makers.count == 1:
+            products = tuple(_alone(scenario, i) for i in range(market.n))
+            return QuotingAnswer(
+                "one maker's optimal quotes by time and inventory, the same whatever the other products' inventories: "
+                "Hamilton-Jacobi-Bellman equation, verification theorem (Fang & Xu 2025, corrected)",
+                products,
+            )
+        if market.makers.count == 2:
+            return QuotingAnswer(
+                "two makers, Markov perfect equilibrium in time and both inventories: each side's game has one "
+                "equilibrium while a rival's fill is worth less than 1/fill_decay",
+                (_duel(scenario),),
+            )
+    except ValueError as error:
+        return f"no optimal quotes are known for this market: {error}"
+    return f"no optimal quotes are known for this market: market.makers.count: found {market.makers.count}; allowed is 1, or 2 in a duel"  # noqa: E501
+
+
+def _alone(scenario: Scenario, product: int) -> Quoting:
+    """The one-maker optimum of one product."""
+    market = scenario.market
+    problem = maker_problem(market, market.maker_names[0], product)
+    found = quoting.solve(problem, market.clock.steps)
+    middle = problem.inventory_limit
+    law = policy_value.inventory_law(problem, found.distance)
+    income = policy_value.spread_income(problem, found.distance)
+    held = np.square(problem.inventory, dtype=float)
+    naive = np.clip(
+        np.broadcast_to(1.0 / problem.decays, found.distance.shape), problem.min_distance, problem.max_distance
+    )
+    naive = np.where(np.isinf(found.distance), np.inf, naive)
+    steps = market.clock.steps
+    numbers = {
+        "value of the optimum, continuous time": float(found.value[0, middle]),
+        f"value of these quotes in {steps} steps": float(policy_value.value_in_steps(problem, found.distance)[0, middle]),
+        f"value of the constant distance 1/fill_decay in {steps} steps": float(
+            policy_value.value_in_steps(problem, naive)[0, middle]
+        ),
+        "expected spread earned": income,
+        "expected terminal penalty": problem.terminal_cost * float(law.probability[-1] @ held),
+        "expected running penalty": 0.5 * problem.running_penalty * float(np.trapezoid(law.probability @ held, law.times)),
+        "inventory at the end, standard deviation, lots": float(law.std[-1]),
+        "inventory, largest standard deviation on the way, lots": float(law.std.max()),
+    }  # fmt: skip
+    return Quoting(market.product_names[product], market.clock.unit, found.times, found.inventory, found.distance,
+                   numbers, law.mean, law.std)  # fmt: skip
+
+
+def _duel(scenario: Scenario) -> Quoting:
+    """The duel's equilibrium, seen by one of the two equal makers."""
+    market = scenario.market
+    duel, other = (duel_problem(market, seat) for seat in market.maker_names)
+    if duel != other:
+        raise ValueError("market.makers.risk: found penalties that differ; allowed is a duel of two equal makers")
+    steps, middle = market.clock.steps, duel.inventory_limit
+    found = option_duel.equilibrium(duel, steps)
+    law = option_duel_law.law(duel, found.distance, found.distance)
+    played = evaluate_in_steps(duel, found.distance, found.distance).start
+    decay = float(quoting.both_sides(duel.fill_decay)[0])
+    numbers = {
+        "value of the equilibrium to each maker, continuous time": found.start,
+        f"value of these quotes in {steps} steps": played,
+        f"gain of a best response to them in {steps} steps": best_response_in_steps(duel, found.distance).start - played,
+        "value to each maker of joint profit": 0.5 * option_duel.joint_profit(duel, steps).start,
+        "expected spread earned": law.income,
+        "expected terminal penalty": law.terminal_penalty,
+        "expected running penalty": law.running_penalty,
+        "static Nash half-spread, no inventory": soft_best_nash(2, decay, duel.sharpness),
+        "inventory at the end, standard deviation, lots": float(law.std[-1]),
+        "inventory, largest standard deviation on the way, lots": float(law.std.max()),
+    }  # fmt: skip
+    return Quoting(market.product_names[0], market.clock.unit, found.times, found.inventory,
+                   found.distance[:, :, middle], numbers, law.mean, law.std)  # fmt: skip
+
+
+def _pair(quotes: Array) -> str:
+    """`bid / ask`, a withdrawn side as a dash."""
+    return " / ".join("–" if np.isinf(x) else f"{x:.5f}" for x in quotes)
