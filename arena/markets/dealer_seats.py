@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from arena.layout import STRICT
 from arena.markets.market import Observe
 from arena.markets.over_time import OverTime
-from arena.markets.underlying import NonNegative, Positive
+from arena.markets.underlying import Amount, NonNegative, Positive
 
 
 class Start(BaseModel):
@@ -113,10 +113,10 @@ class Makers(BaseModel):
     model_config = STRICT
     count: int = Field(default=2, ge=0, le=16, description="number of makers; 0: executors trade at the mid")
     inventory_limit: Positive | None = Field(default=20.0, description="largest |q| per product, lots; none: no limit")
-    half_spread: tuple[float, float] = Field(default=(0.0, 0.4), description="range of the action, currency")
-    skew: tuple[float, float] = Field(default=(-0.4, 0.4), description="range of the action, currency")
-    min_distance: float = Field(default=0.0, description="distances are clipped here from below, currency")
-    max_distance: float = Field(default=0.8, description="distances are clipped here from above, currency")
+    half_spread: tuple[Amount, Amount] = Field(default=(0.0, 0.4), description="range of the action, currency")
+    skew: tuple[Amount, Amount] = Field(default=(-0.4, 0.4), description="range of the action, currency")
+    min_distance: Amount = Field(default=0.0, description="distances are clipped here from below, currency")
+    max_distance: Amount = Field(default=0.8, description="distances are clipped here from above, currency")
     initial_inventory: float | tuple[float, ...] | Start = Field(default=0.0, description="lots: one, per seat, a draw")
     hedging: Hedging = PerfectHedge()
     risk: Risk = VegaRisk(kind="vega")
@@ -140,7 +140,7 @@ class Executor(BaseModel):
     product: str = Field(description="name of the product")
     side: Literal["buy", "sell", "coin"] = Field(default="coin", description="side of the parent order")
     size: Positive | Start = Field(description="lots, or drawn per game")
-    rate: tuple[float, float] = Field(
+    rate: tuple[Amount, Amount] = Field(
         description="range of the action, lots per clock unit towards the target; below 0 only without makers"
     )
     temporary_impact: OverTime = Field(

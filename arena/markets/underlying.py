@@ -12,8 +12,11 @@ from pydantic import BaseModel, Field, model_validator
 
 from arena.layout import STRICT
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+LARGEST = 1e9
+"""Numbers beyond this are mistakes: their squares and products would leave what a float can hold."""
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Amount = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 
 class Profile(BaseModel):

@@ -31,6 +31,8 @@ def test_constants_of_the_kernels_are_the_fields_of_the_state(tools):
         ({"products": [{"name": "two words", "right": "asset"}]}, "pattern"),
         ({"underlying": {"volatility": {"model": "constant", "value": -0.1}}}, "greater than or equal to 0"),
         ({"underlying": {"spot": float("inf")}}, "finite"),
+        ({"underlying": {"spot": 1e300}}, "less than or equal to 1000000000"),
+        ({"makers": {"max_distance": 1e300}}, "less than or equal to 1000000000"),
         ({"mark": {"shock_loading": [[1, 2]]}}, "1 x 1 matrix"),
         ({"flow": {"arrival_rate": [[1, 1], [2, 2]]}}, "arrival_rate"),
         ({"flow": {"arrival_rate": []}}, "arrival_rate"),
