@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from arena.markets import dealer_columns
 
-CODES = ("NOTHING", "QUOTES", "INVENTORY", "EVERYTHING", "START")  # what a role sees, not a row of the state
+CODES = ("NOTHING", "QUOTES", "INVENTORY", "EVERYTHING", "START", "PRICELESS")  # what a role sees, not a row
 
 
 def test_constants_of_the_kernels_are_the_fields_of_the_state(tools):
