@@ -62,10 +62,10 @@ class Quoting:
         }
         middle = self.inventory.size // 2
         flat = {side: self.distance[:-1, middle, column].tolist() for side, column in sides}
-        x_label, times = f"time ({self.unit}s)", self.times.tolist()
+        x_label, y_label, times = f"time ({self.unit}s)", "distance from the mid ($)", self.times.tolist()
         return [
-            Panel(f"{self.product}: quotes against inventory", "inventory (lots)", "distance from the mid ($)", lots, lines),
-            Panel(f"{self.product}: quotes over time, empty book", x_label, "distance from the mid ($)", times[:-1], flat),
+            Panel(f"{self.product}: quotes against inventory", "inventory (lots)", y_label, lots, lines),
+            Panel(f"{self.product}: quotes over time, empty book", x_label, y_label, times[:-1], flat),
             Panel(f"{self.product}: inventory", x_label, "lots", times,
                   {"mean": self.mean.tolist(), "standard deviation": self.std.tolist()}),
         ]  # fmt: skip
@@ -138,9 +138,10 @@ def optimal_quotes(scenario: Scenario, information: str = "feedback") -> Quoting
                 "equilibrium while a rival's fill is worth less than 1/fill_decay",
                 (_duel(scenario),),
             )
+        why = f"market.makers.count: found {market.makers.count}; allowed is 1, or 2 in a duel"
     except ValueError as error:
-        return f"no optimal quotes are known for this market: {error}"
-    return f"no optimal quotes are known for this market: market.makers.count: found {market.makers.count}; allowed is 1, or 2 in a duel"  # noqa: E501
+        why = str(error)
+    return f"no optimal quotes are known for this market: {why}"
 
 
 def _alone(scenario: Scenario, product: int) -> Quoting:
@@ -151,21 +152,20 @@ def _alone(scenario: Scenario, product: int) -> Quoting:
     middle = problem.inventory_limit
     law = policy_value.inventory_law(problem, found.distance)
     income = policy_value.spread_income(problem, found.distance)
-    held = np.square(problem.inventory, dtype=float)
-    naive = np.clip(
-        np.broadcast_to(1.0 / problem.decays, found.distance.shape), problem.min_distance, problem.max_distance
-    )
-    naive = np.where(np.isinf(found.distance), np.inf, naive)
+    square = law.probability @ np.square(problem.inventory, dtype=float)
+    played = policy_value.value_in_steps(problem, found.distance)
+    flat = np.clip(1.0 / problem.decays, problem.min_distance, problem.max_distance)
+    naive = np.where(np.isinf(found.distance), np.inf, flat)
     steps = market.clock.steps
     numbers = {
         "value of the optimum, continuous time": float(found.value[0, middle]),
-        f"value of these quotes in {steps} steps": float(policy_value.value_in_steps(problem, found.distance)[0, middle]),
+        f"value of these quotes in {steps} steps": float(played[0, middle]),
         f"value of the constant distance 1/fill_decay in {steps} steps": float(
             policy_value.value_in_steps(problem, naive)[0, middle]
         ),
         "expected spread earned": income,
-        "expected terminal penalty": problem.terminal_cost * float(law.probability[-1] @ held),
-        "expected running penalty": 0.5 * problem.running_penalty * float(np.trapezoid(law.probability @ held, law.times)),
+        "expected terminal penalty": problem.terminal_cost * float(square[-1]),
+        "expected running penalty": 0.5 * problem.running_penalty * float(np.trapezoid(square, law.times)),
         "inventory at the end, standard deviation, lots": float(law.std[-1]),
         "inventory, largest standard deviation on the way, lots": float(law.std.max()),
     }  # fmt: skip
@@ -183,11 +183,12 @@ def _duel(scenario: Scenario) -> Quoting:
     found = option_duel.equilibrium(duel, steps)
     law = option_duel_law.law(duel, found.distance, found.distance)
     played = evaluate_in_steps(duel, found.distance, found.distance).start
+    gain = best_response_in_steps(duel, found.distance).start - played
     decay = float(quoting.both_sides(duel.fill_decay)[0])
     numbers = {
         "value of the equilibrium to each maker, continuous time": found.start,
         f"value of these quotes in {steps} steps": played,
-        f"gain of a best response to them in {steps} steps": best_response_in_steps(duel, found.distance).start - played,
+        f"gain of a best response to them in {steps} steps": gain,
         "value to each maker of joint profit": 0.5 * option_duel.joint_profit(duel, steps).start,
         "expected spread earned": law.income,
         "expected terminal penalty": law.terminal_penalty,
