@@ -21,6 +21,7 @@ import torch
 from agents.learned import LIMIT, Act
 from arena.markets.dealer import DealerMarket, naive_half_spread
 from arena.markets.dealer_seats import QuadraticRisk
+from arena.markets.dealer_tables import tables
 from arena.markets.fills import offsets_of
 
 torch_of = torch.as_tensor
@@ -51,8 +52,13 @@ def applies(market: DealerMarket) -> bool:
     return (
         flow.orders == "fluid"
         and one_quiet_asset(market)
-        and (makers.count == 0 or (makers.inventory_limit is None and market.mark.impact == 0.0))
+        and (makers.count == 0 or (makers.inventory_limit is None and not moves(market)))
     )
+
+
+def moves(market: DealerMarket) -> bool:
+    """Whether trades move the mid."""
+    return bool(tables(market).table[:, -1].any())
 
 
 def one_quiet_asset(market: DealerMarket) -> bool:
@@ -79,17 +85,19 @@ class FluidGame:
         self.makers, self.traders = makers.count, len(market.executors)
         self.seats = [agent for role in market.roles for agent in role.agents]
         self.noise = torch_of(market.arrival_rates()[:, 0, :] * clock.dt)
-        self.offset, self.move = torch_of(offsets_of(market.flow.rule, self.makers)), market.mark.impact
+        self.offset = torch_of(offsets_of(market.flow.rule, self.makers))
+        changing = torch_of(tables(market).table[:-1, -(self.makers + 2 * self.traders + 1) :].copy())
+        self.running, self.impact, self.x_running, self.move = changing.split(
+            [self.makers, self.traders, self.traders, 1], dim=1
+        )
         if isinstance(makers.risk, QuadraticRisk):
-            penalties = makers.risk.running_penalty, makers.risk.terminal_penalty
-            self.running, self.terminal = (torch_of(np.full(self.makers, one, dtype=float)) for one in penalties)
+            self.terminal = torch_of(np.full(self.makers, makers.risk.terminal_penalty, dtype=float))
 
         def column(values: Iterable[float]) -> torch.Tensor:
             return torch.tensor(list(values), dtype=torch.float64)
 
         own = market.executors
-        self.impact, self.cross = column(e.temporary_impact for e in own), column(e.cross_impact for e in own)
-        self.x_running = column(e.running_penalty for e in own)
+        self.cross = column(e.cross_impact for e in own)
         self.x_terminal = column(e.terminal_penalty for e in own)
         self.least, self.most = column(e.rate[0] for e in own), column(e.rate[1] for e in own)
         self.pays_best = torch.tensor([e.price == "best" for e in own])
@@ -189,7 +197,7 @@ class FluidGame:
                 paid = paid + orders * torch.where(self.pays_best, best, average)
         fills, q = torch.stack(fill, dim=2), state.inventory
         after = after._replace(inventory=q + fills[:, :, 0] - fills[:, :, 1], distance=distance, fill=fills)
-        rewards = (distance * fills).sum(dim=2) - _charge(q, after.inventory, self.running * self.dt)
+        rewards = (distance * fills).sum(dim=2) - _charge(q, after.inventory, self.running[t] * self.dt)
         if t + 1 == self.steps:
             rewards = rewards - self.terminal * after.inventory**2
         if self.traders:
@@ -201,15 +209,15 @@ class FluidGame:
         signed = rate * state.direction
         count = max(self.traders - 1, 1)
         impact = signed * (signed + self.cross * (signed.sum(dim=1, keepdim=True) - signed) / count)
-        due = _charge(state.remaining, after.remaining, self.x_running * self.dt)
+        due = _charge(state.remaining, after.remaining, self.x_running[t] * self.dt)
         if t + 1 == self.steps:
             due = due + self.x_terminal * after.remaining**2
-        return paid + self.dt * self.impact * impact + due
+        return paid + self.dt * self.impact[t] * impact + due
 
     def _at_mid(self, state: State, after: State, rate: torch.Tensor, t: int) -> torch.Tensor:
         """What the moving mid costs each trader [R, N]: half its move on what was bought, all of it on what is left."""
         lots = self.dt * rate * state.direction
-        push = self.move * (self.noise[t, 1] - self.noise[t, 0] + lots.sum(dim=1, keepdim=True))
+        push = self.move[t] * (self.noise[t, 1] - self.noise[t, 0] + lots.sum(dim=1, keepdim=True))
         return push * (0.5 * lots + after.remaining)
 
     def _distances(self, action: torch.Tensor) -> torch.Tensor:

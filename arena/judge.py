@@ -1,6 +1,7 @@
 """What a run or a line-up is worth: tournament, ratings, Nash gap, final games, comparisons, in a run folder.
 
-    payoff.json  ratings.json  nash_gap.jsonl  comparisons.json  curves.json  episodes/part-<line_up>.parquet
+    payoff.json  ratings.json  nash_gap.jsonl  comparisons.json  curves.json  theory.json
+    episodes/part-<line_up>.parquet
 
 All games here come from named streams of the evaluation's seed; training never sees them.
 """
@@ -9,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +31,7 @@ from arena.rollout import Act, play, seeds_of
 from arena.run_folder import RunFolder
 from arena.scenario import EvaluationSettings, Scenario, TrainingSettings
 from arena.snapshot import SnapshotError
+from arena.theory_panel import against_theory
 from arena.tournament import PayoffTensor
 
 EPISODES = 256
@@ -161,24 +164,34 @@ def _live_ratings(league: Path) -> dict[str, dict[str, float]]:
 
 
 def measure_gap(scenario: Scenario, profile: Profile, *, quick: bool = False, cores: int = 1) -> NashGap:
-    """The Nash gap of a profile, relative to the naive profile's by the same search.
+    """The Nash gap of a profile by the best engine that applies, relative to the naive profile's by the same.
 
     `quick` is for use during training: shifts and one short responder per seat, fewer games.
     """
     naive = _naive_gap(scenario.market, scenario.training, scenario.evaluation, quick, cores)
-    return nash_gap(
-        scenario.market,
-        profile,
-        _search(scenario.market, scenario.training, scenario.evaluation, quick, cores),
-        naive=naive,
-    )
+    search = _search(scenario.market, scenario.training, scenario.evaluation, quick, cores)
+    return nash_gap(scenario.market, profile, search, naive=naive)
+
+
+def gap_line(
+    scenario: Scenario, profile: Profile, iteration: int, *, quick: bool = False, cores: int = 1
+) -> tuple[NashGap, dict[str, Any]]:
+    """The Nash gap and its line of nash_gap.jsonl; beside an exact gap stands `search`, what the search finds there."""
+    gap = measure_gap(scenario, profile, quick=quick, cores=cores)
+    line = gap.line(iteration)
+    if all(seat.kind == "exact" for seat in gap.seats):
+        search = _search(scenario.market, scenario.training, scenario.evaluation, quick, cores)
+        beside = nash_gap(scenario.market, profile, search, engine="search").line(iteration)
+        line["search"] = {key: beside[key] for key in ("nashconv", "low", "high", "seats")}
+    return gap, line
 
 
 @lru_cache(maxsize=8)
 def _naive_gap(
     market: DealerMarket, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
 ) -> NashGap:
-    return nash_gap(market, naive_acts(market), _search(market, training, evaluation, quick, cores))
+    search = replace(_search(market, training, evaluation, quick, cores), views=False)
+    return nash_gap(market, naive_acts(market), search)
 
 
 def _search(
@@ -242,15 +255,18 @@ def judge(
     run.write_json("payoff.json", tournament.files(tensor))
     run.write_json("ratings.json", ratings)
     tell(f"tournament: {len(tensor.samples)} line-ups")
-    gap = measure_gap(scenario, profile, cores=cores)
+    gap, line = gap_line(scenario, profile, iteration, cores=cores)
     run.drop_lines_after("nash_gap.jsonl", iteration - 1)
-    run.add_line("nash_gap.jsonl", gap.line(iteration))
+    run.add_line("nash_gap.jsonl", line)
     tell(f"Nash gap: {gap.nashconv:.4g}, {100 * gap.relative:.3g} % of the naive profile's")
     others = _baselines(scenario, profile)
     comparisons = compare(scenario, profile, others, gap.relative_high)
     run.write_json("comparisons.json", comparisons)
     _final_games(run, scenario, profile, others)
     tell("final games and comparisons")
+    if (theory := against_theory(scenario, profile.acts, run.lines("nash_gap.jsonl"))) is not None:
+        run.write_json("theory.json", theory)
+        tell("what theory says")
     return Verdict(gap, tensor, ratings, comparisons)
 
 

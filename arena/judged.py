@@ -85,7 +85,7 @@ def gap(run: Run) -> Section:
     x = [line.get("iteration", i) for i, line in enumerate(run.gaps)]
     y, low, high = (column(run.gaps, key) for key in ("nashconv", "low", "high"))
     note = f"Dots are estimates, bars their {run.percent} intervals; lower is better. {_kind_note(run.gaps[-1])}"
-    if len(run.gaps) > 1:
+    if len(run.gaps) > 1 and not is_exact(run.gaps[-1]):
         note += " During training a shorter search looks for them; the full one at the end finds more."
     absolute = charts.lines(
         x,
@@ -156,6 +156,7 @@ def theory(run: Run) -> Section | None:
         return None
     out = Section("Against theory", run.theory.get("sentence", ""), data=run.theory)
     out.figures += panels(run.theory)
+    out.tables += [Table(one["caption"], one["head"], one["rows"]) for one in run.theory.get("tables", [])]
     lines = run.theory.get("gap", [])
     if lines:
         x = [line.get("iteration", i) for i, line in enumerate(lines)]

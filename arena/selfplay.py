@@ -124,8 +124,8 @@ def judge(run: Any, scenario: Any, algorithm: Any, gauges: Any, cores: int, say:
         gap = judge.judge(run, scenario, profile, done, cores=cores, say=say).gap
         report.write(run.path)
     else:
-        gap = judge.measure_gap(scenario, profile, quick=True, cores=cores)
-        run.add_line("nash_gap.jsonl", gap.line(done))
+        gap, line = judge.gap_line(scenario, profile, done, quick=True, cores=cores)
+        run.add_line("nash_gap.jsonl", line)
         if "meta_strategy" in scenario.league.model_dump_json():
             entrants = judge.entrants_of(scenario, profile, run.path / "league")
             games, seed = scenario.evaluation.tournament_games, scenario.evaluation.seed

@@ -158,7 +158,7 @@ def test_drawn_starts_need_eyes_for_an_exact_gap() -> None:
 
 def test_an_unknown_engine_is_refused_in_a_sentence() -> None:
     profile = Profile({}, {})
-    with pytest.raises(ValueError, match="allowed are .*gradient"):
+    with pytest.raises(ValueError, match=r"allowed are .*gradient"):
         nash_gap(DUEL, profile, Search(), engine="magic")
     with pytest.raises(ValueError, match="does not cover"):
         nash_gap(load("two_mm_one_trader").market, profile, Search(), engine="gradient")

@@ -28,6 +28,7 @@ LAYERS = [
         "arena.nash_gap",
         "arena.tournament",
         "arena.theory",
+        "arena.theory_panel",
         "arena.theory_equilibrium",
         "arena.theory_quoting",
     },
