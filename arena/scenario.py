@@ -64,6 +64,9 @@ class TrainingSettings(BaseModel):
     entropy: float = Field(0.0, ge=0, description="weight of the entropy bonus")
     discount: float = Field(1.0, gt=0, le=1, description="discount per step; 1 because games are finite")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="lambda of generalised advantage estimation")
+    control_variate: bool = Field(
+        True, description="take the luck of arrivals (orders less their mean) out of the advantages"
+    )
     hidden: tuple[Count, ...] = Field(
         (64, 64), min_length=1, description="units of each hidden layer, policy and value alike"
     )

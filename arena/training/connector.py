@@ -75,7 +75,9 @@ def advantages(differences: np.ndarray, discount: float, lam: float) -> np.ndarr
     return out
 
 
-def make_batch(tracks: Sequence[Track], network: Network, discount: float, lam: float) -> Batch:
+def make_batch(
+    tracks: Sequence[Track], network: Network, discount: float, lam: float, control_variate: bool = True
+) -> Batch:
     """Join the tracks of one role, in the order given, and judge every decision with the network's critic.
 
     Raises ValueError when there is nothing to learn from or a reward is not finite.
@@ -96,14 +98,18 @@ def make_batch(tracks: Sequence[Track], network: Network, discount: float, lam: 
     spread = np.maximum(spread, max(LEAST_SPREAD * spread.max(), 1e-12))
     values = centre + spread * predicted
     step = differences(rewards, values, discount)
-    surprises = np.concatenate([track.surprises for track in tracks], axis=2)
-    held = np.concatenate([track.observations[:, track.held] for track in tracks], axis=2)
-    advantage = advantages(step - luck(step, surprises, held), discount, lam)
+    earned = step
+    if control_variate:
+        surprises = np.concatenate([track.surprises for track in tracks], axis=2)
+        held = np.concatenate([track.observations[:, track.held] for track in tracks], axis=2)
+        earned = step - luck(step, surprises, held)
+    by_luck = 1.0 - float((earned * earned).sum() / max((step * step).sum(), 1e-300))
+    advantage = advantages(earned, discount, lam)
     left = (target - centre) / spread - predicted
     explained = 1.0 - float(left.var() / max(((target - centre) / spread).var(), 1e-12))
     targets = (advantage + values - centre) / spread
     advantage = (advantage - advantage.mean()) / max(float(advantage.std()), 1e-12)
-    return Batch(observations, actions, logp, _tensor(advantage), _tensor(targets), explained)
+    return Batch(observations, actions, logp, _tensor(advantage), _tensor(targets), explained, by_luck)
 
 
 def _rows(parts: Sequence[np.ndarray]) -> torch.Tensor:

@@ -163,7 +163,7 @@ class SelfPlayLearner(PPOTorchLearner):
         settings, iteration = self.config.learner_config_dict["training"], samples[0].iteration
         tracks = [sample.played.tracks[name] for sample in samples if name in sample.played.tracks]
         network, optimizer = self._network(name), self.get_optimizer(name)
-        batch = make_batch(tracks, network, settings.discount, settings.gae_lambda)
+        batch = make_batch(tracks, network, settings.discount, settings.gae_lambda, settings.control_variate)
         step_size = learning_rate(settings, iteration, settings.iterations)
         optimizer.param_groups[0]["lr"] = step_size
         key = int.from_bytes(hashlib.blake2b(f"{settings.seed}|{iteration}|{name}".encode(), digest_size=8).digest())

@@ -31,6 +31,8 @@ class LearningSettings(UpdateSettings, Protocol):
     @property
     def gae_lambda(self) -> float: ...
     @property
+    def control_variate(self) -> bool: ...
+    @property
     def hidden(self) -> tuple[int, ...]: ...
     @property
     def activation(self) -> str: ...
@@ -93,7 +95,8 @@ def train_responder(
         for iteration in range(iterations):
             seeds = np.random.SeedSequence([seed, iteration]).generate_state(games, np.uint64)
             played = play_block(game, seeds, seats, {role.name: network.weights()}, lineup, {}, others)
-            batch = make_batch([played.tracks[role.name]], network, settings.discount, settings.gae_lambda)
+            tracks = [played.tracks[role.name]]
+            batch = make_batch(tracks, network, settings.discount, settings.gae_lambda, settings.control_variate)
             optimizer.param_groups[0]["lr"] = learning_rate(settings, iteration, iterations)
             seen = update(network, optimizer, batch, settings, generator)
             if watch is not None:

@@ -21,7 +21,7 @@ STUCK = 15
 """Iterations in a row without a critic that explains anything before it is an alarm."""
 CLIPPED = 0.1
 """Share of action components outside their range that is an alarm."""
-LOSSES = ("explained_variance", "entropy", "kl", "clip_fraction", "std", "policy_loss", "value_loss", "rows")
+LOSSES = ("explained_variance", "luck", "entropy", "kl", "clip_fraction", "std", "policy_loss", "value_loss", "rows")
 """What is kept of a learner's statistics, by learner."""
 
 

@@ -24,6 +24,7 @@ class Batch(NamedTuple):
     advantages: torch.Tensor  # [N] mean 0, sd 1
     targets: torch.Tensor  # [N] standardised returns
     explained_variance: float  # of the critic, before the update
+    luck: float  # share of the one-step errors that surprises accounted for, and that was taken out
 
 
 class UpdateSettings(Protocol):
@@ -102,6 +103,7 @@ def update(
     log_std = network.log_std.detach()
     return seen | {
         "explained_variance": batch.explained_variance,
+        "luck": batch.luck,
         "entropy": float(log_std.sum()) + 0.5 * math.log(2.0 * math.pi * math.e) * log_std.shape[0],
         "std": float(log_std.exp().mean()),
         "rows": float(rows),

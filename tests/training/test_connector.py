@@ -93,3 +93,15 @@ def test_luck_of_one_half_of_the_games_is_judged_by_the_other_half_alone() -> No
     found, changed = luck(before, surprises, held), luck(after, surprises, held)
     assert np.array_equal(found[:, ::2], changed[:, ::2])
     assert not np.allclose(found[:, 1::2], changed[:, 1::2])
+
+
+def test_luck_is_taken_out_of_the_advantages_if_the_settings_say_so() -> None:
+    surprises = RNG.poisson(0.5, size=(4, 400)) - 0.5
+    skill = 0.1 * RNG.normal(size=(4, 400))
+    track = track_of(skill + surprises)._replace(surprises=surprises[:, None].astype(np.float32))
+    critic = Critic(lambda x: torch.zeros(len(x)))
+    without, plain = (make_batch([track], critic, 1.0, 0.0, on) for on in (True, False))
+    correlation = [np.corrcoef(batch.advantages.numpy(), skill.ravel())[0, 1] for batch in (without, plain)]
+    assert correlation[0] > 0.95 > 0.3 > correlation[1]  # 0.1 of 0.71 in the plain one
+    assert without.luck > 0.9
+    assert plain.luck == 0.0

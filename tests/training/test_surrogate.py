@@ -32,7 +32,7 @@ def batch_of(network: Network, rows: int, seed: int = 0) -> Batch:
         actions = mean + std * torch.randn(mean.shape, generator=generator)
         logp = log_probability(actions, mean, network.log_std)
     advantages, targets = torch.randn(2, rows, generator=generator)
-    return Batch(x, actions, logp, advantages, targets, 0.0)
+    return Batch(x, actions, logp, advantages, targets, 0.0, 0.0)
 
 
 def test_the_first_step_follows_the_policy_gradient(small: Scenario) -> None:
