@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
+from agents.nash import NashExecutor, NashTrader
 from arena.layout import STRICT, Layout
 from arena.markets.dealer import DealerMarket
 from arena.markets.over_time import steady
@@ -114,5 +115,5 @@ def _unit(layout: Layout, rate: np.ndarray) -> np.ndarray:
     return np.clip(layout.to_unit(rate), -1.0, 1.0)
 
 
-Executor = Annotated[TWAP | AlmgrenChriss | Immediate, Field(discriminator="kind")]
+Executor = Annotated[TWAP | AlmgrenChriss | Immediate | NashTrader | NashExecutor, Field(discriminator="kind")]
 """The scripted executors a scenario may name."""

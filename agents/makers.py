@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
+from agents.nash import NashMaker
 from agents.executors import TWAP
 from agents.optimal_makers import GibbsMaker, HJBMaker, MPEMaker, as_action
 from arena.layout import STRICT
@@ -228,6 +229,7 @@ def _maker(market: DealerMarket) -> Role:
 
 
 Maker = Annotated[
-    ConstantSpread | AvellanedaStoikov | GueantLehalle | HJBMaker | GibbsMaker | MPEMaker, Field(discriminator="kind")
+    ConstantSpread | AvellanedaStoikov | GueantLehalle | HJBMaker | GibbsMaker | MPEMaker | NashMaker,
+    Field(discriminator="kind"),
 ]
 """The scripted makers a scenario may name."""

@@ -309,7 +309,8 @@ def _one_branch_per_union(findings: list[_Finding]) -> list[_Finding]:
             continue
         at = finding.branches[0][0]
         branches = unions[at]
-        fitting = [group for group in branches.values() if all(len(one.path) > len(at) for one in group)]
+        fits = {k: [len(one.path) > len(at) or one.type == "value_error" for one in v] for k, v in branches.items()}
+        fitting = [branches[name] for name, shapes in fits.items() if all(shapes)]
         if fitting:
             best = min(fitting, key=len)
             for one in best:

@@ -32,15 +32,18 @@ class Why(ValueError):
 
 
 @lru_cache(maxsize=16)
-def solve(market: DealerMarket, information: str = "open_loop") -> Solution | str:
+def solve(market: DealerMarket, information: str = "open_loop", midpoints: bool = False) -> Solution | str:
     """The Nash equilibrium of a market, players named as its seats, or one sentence why theory knows none.
 
-    information: 'open_loop' or 'feedback'. Conditions about the market's own ranges are added to the solver's.
+    information: 'open_loop' or 'feedback'. Paths are given at 101 instants, or in the middle of each step of the clock
+    (`midpoints`). Conditions about the market's own ranges are added to the solver's.
     """
+    clock = market.clock
+    times = clock.dt * (np.arange(clock.steps) + 0.5) if midpoints else np.linspace(0.0, clock.horizon, 101)
     try:
         if not market.makers.count:
-            return _execution(market, information)
-        return _making(market, information)
+            return _execution(market, information, times)
+        return _making(market, information, times)
     except Why as why:
         return f"no equilibrium is known for this market: {why}"
     except ValueError as error:  # the solver's own sentence: ill-posed numbers, no convergence
@@ -76,10 +79,10 @@ def execution_game_of(market: DealerMarket) -> ExecutionGame:
     )
 
 
-def _execution(market: DealerMarket, information: str) -> Solution:
+def _execution(market: DealerMarket, information: str, times: np.ndarray) -> Solution:
     from arena.solvers.execution import solve_execution
 
-    found = solve_execution(execution_game_of(market), information=information)
+    found = solve_execution(execution_game_of(market), times, information)
     return _seated(market, found)
 
 
@@ -156,7 +159,7 @@ def factor_of(market: DealerMarket) -> NoiseFactor | None:
     )
 
 
-def _making(market: DealerMarket, information: str) -> Solution:
+def _making(market: DealerMarket, information: str, times: np.ndarray) -> Solution:
     from arena.solvers.equilibrium import solve_makers_traders
 
     game, factor = makers_traders_of(market), factor_of(market)
@@ -168,23 +171,23 @@ def _making(market: DealerMarket, information: str) -> Solution:
             raise Why("its noise factor is random; solved are two makers with one trader")
         from arena.solvers.approximation import approximation_game
 
-        return _seated(market, approximation_game(game, 0.0, factor))
+        return _seated(market, approximation_game(game, 0.0, factor, times))
     if information == "feedback":
         if not duel:
             raise Why("feedback equilibria are solved for two makers with one trader")
         from arena.solvers.feedback import feedback_nash
 
-        return _seated(market, feedback_nash(game))
+        return _seated(market, feedback_nash(game, times))
     buyers = bool(np.all(game.direction > 0))
     if isinstance(game.share, Relative) and game.makers == 2 and buyers:
         if game.traders == 1 and game.homogeneous and game.max_rate > 0:
             from arena.solvers.acas import solve_acas
 
-            return _seated(market, solve_acas(replace(game, max_rate=np.inf)))
+            return _seated(market, solve_acas(replace(game, max_rate=np.inf), times))
         population = population_of(market)
         if population is not None:
-            return _mean_field(market, population)
-    return _seated(market, solve_makers_traders(game))
+            return _mean_field(market, population, times)
+    return _seated(market, solve_makers_traders(game, times))
 
 
 class Population(NamedTuple):
@@ -220,7 +223,7 @@ def population_of(market: DealerMarket) -> Population | None:
     return Population(-_orders(market) * n, _scaled(one.temporary_impact, 1 / n), phi, terminal)
 
 
-def _mean_field(market: DealerMarket, population: Population) -> Solution:
+def _mean_field(market: DealerMarket, population: Population, times: np.ndarray) -> Solution:
     from arena.solvers.mean_field import mean_field
 
     buy, sell = noise_rates(market)
@@ -237,6 +240,7 @@ def _mean_field(market: DealerMarket, population: Population) -> Solution:
         noise_buy=buy,
         noise_sell=sell,
         min_rate=n * market.executors[0].rate[0],
+        t=times,
     )
     small = [
         replace(player, objective=player.objective / n, inventory=player.inventory / n, rate=player.rate / n)

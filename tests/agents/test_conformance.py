@@ -28,11 +28,21 @@ CASES = [
 ]
 
 
-KNOWN = {  # makers that play the answer of a solved problem, and the shipped scenarios that are such problems
+MAKERS_TRADERS = {
+    "acas", "logistic_duel", "logistic_duel_poisson", "logistic_duel_time_only", "mean_field", "noise_factor",
+}  # fmt: skip
+KNOWN = {  # who plays the answer of a solved problem, and the shipped scenarios that are such problems
+    "nash_maker": MAKERS_TRADERS,
+    "nash_trader": MAKERS_TRADERS,
+    "nash_executor": {"execution_game"},
     "hjb_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", "option_duel"},
     "gibbs_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", "option_duel"},
     "mpe_maker": {"option_duel"},
 }
+
+
+BLIND = ("constant_spread", "twap", "nash_maker", "nash_trader")
+"""Who plays without seeing its own inventory (an equilibrium's path, by default)."""
 
 
 def sits(name: str, recipe: Any) -> bool:
@@ -41,11 +51,15 @@ def sits(name: str, recipe: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe"), [(n, r) for n, _, r in CASES if not sits(n, r)], ids=lambda x: getattr(x, "kind", x)
-)
-def test_who_has_no_answer_says_so(name: str, recipe: Any) -> None:
-    with pytest.raises(ValueError, match=r"^(market\.\w+|market: found|\w+ needs to see).*(allowed|must be)"):
-        recipe.sit(load(name).market, "mm_0")
+    ("name", "agent", "recipe"), [case for case in CASES if not sits(case[0], case[2])],
+    ids=lambda x: getattr(x, "kind", x),
+)  # fmt: skip
+def test_who_has_no_answer_says_so(name: str, agent: str, recipe: Any) -> None:
+    sentence = r"^(market\.\w+|market: found|\w+ needs to see).*(allowed|must (not )?be)"
+    if recipe.kind.startswith("nash"):
+        sentence = r"^nash_\w+(: no equilibrium is known for this market: .*(solved|has no)| needs .*nash)"
+    with pytest.raises(ValueError, match=sentence):
+        recipe.sit(load(name).market, agent)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +75,7 @@ def test_acts_are_plain_functions_of_one_game(name: str, agent: str, recipe: Any
     seen = (centre + scale * rng.normal(size=(9, role.observation.size))).astype(np.float32)
     noise = rng.normal(size=(9, role.action.size))
     needed = {"maker": "inventory", "executor": "to_trade"}[role.name]
-    if needed not in role.observation and recipe.kind not in ("constant_spread", "twap"):
+    if needed not in role.observation and recipe.kind not in BLIND:
         with pytest.raises(ValueError, match=r"observe\.own must be true"):  # what the market hides is said
             recipe.sit(market, agent)
         return
