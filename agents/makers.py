@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
-from agents.nash import NashMaker
 from agents.executors import TWAP
+from agents.nash import NashMaker
 from agents.optimal_makers import GibbsMaker, HJBMaker, MPEMaker, as_action
 from arena.layout import STRICT
 from arena.markets.dealer import DealerMarket, inverse_decay, naive_half_spread

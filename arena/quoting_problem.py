@@ -12,6 +12,7 @@ import numpy as np
 
 from arena.markets.dealer import DealerMarket
 from arena.markets.fills import Exponential, SoftBest
+from arena.markets.over_time import steady
 from arena.solvers.option_duel import Duel
 from arena.solvers.option_model import OptionModel
 from arena.solvers.quoting import Maker
@@ -71,7 +72,7 @@ def _obstacles(market: DealerMarket) -> Iterator[str]:
         yield f"market.flow: found {flow.orders} orders of {flow.lot:g}; allowed are poisson orders of one lot"
     if (rates != rates[0]).any() or flow.intensity.model == "log_ou":
         yield "market.flow: found an arrival rate that changes with time; allowed is a constant one"
-    if flow.informed_share > 0 or market.mark.impact > 0:
+    if flow.informed_share > 0 or steady(market.mark.impact) != 0:
         yield "market: found informed flow or mark impact; allowed is flow that neither knows nor moves the mid"
     if market.fees.maker != 0:
         yield f"market.fees.maker: found {market.fees.maker:g}; allowed is 0"
@@ -102,9 +103,12 @@ def _costs(market: DealerMarket, seat: str, product: int) -> tuple[float, float]
     risk = market.makers.risk
     if risk.kind == "quadratic":
         own = market.maker_names.index(seat)
-        pair = [value[own] if isinstance(value, tuple) else value
-                for value in (risk.terminal_penalty, risk.running_penalty)]  # fmt: skip
-        return pair[0], 2.0 * pair[1]
+        terminal, given = risk.terminal_penalty, risk.running_penalty
+        phi = steady(given[own] if isinstance(given, tuple) else given)
+        if phi is None:
+            found = "found one that changes with time"
+            raise ValueError(f"market.makers.risk.running_penalty: {found}; allowed is a constant")
+        return terminal[own] if isinstance(terminal, tuple) else terminal, 2.0 * phi
     running = 0.0
     if risk.kind == "running":
         rate = np.einsum("tij,tkj->tik", market.loading(), market.loading())

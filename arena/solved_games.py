@@ -67,7 +67,7 @@ def execution_game_of(market: DealerMarket) -> ExecutionGame:
     cross = None if count == 1 or one.cross_impact == count - 1 else one.cross_impact
     buy, sell = noise_rates(market)
     return execution_game(
-        -_orders(market),
+        (-_orders(market)).tolist(),
         horizon=market.clock.horizon,
         permanent_impact=_scaled(market.mark.impact, count),
         temporary_impact=_scaled(one.temporary_impact, 1 if cross is not None else count),
@@ -124,7 +124,7 @@ def makers_traders_of(market: DealerMarket) -> MakersTraders:
     buy, sell = noise_rates(market)
     return makers_traders(
         _held(market),
-        -orders,
+        (-orders).tolist(),
         horizon=market.clock.horizon,
         share=share,
         noise_buy=buy,
@@ -231,7 +231,7 @@ def _mean_field(market: DealerMarket, population: Population, times: np.ndarray)
     assert rule.kind == "relative"
     found = mean_field(
         _held(market),
-        population.inventory,
+        population.inventory.tolist(),
         horizon=market.clock.horizon,
         fill_decay=rule.fill_decay,
         temporary_impact=population.temporary_impact,

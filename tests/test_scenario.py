@@ -119,9 +119,9 @@ IMPOSSIBLE = {
     "market.makers.initial_inventory=[1, 2, 3]": "market.makers.initial_inventory: found 3 entries;"
     " allowed is one for each of 2 makers",
     "players.mm_0={kind: twap}": "players.mm_0.kind: found 'twap', which is not for makers; allowed are"
-    " constant_spread, avellaneda_stoikov, gueant_lehalle, hjb_maker, gibbs_maker, mpe_maker, learned, snapshot",
+    " constant_spread, avellaneda_stoikov, gueant_lehalle, hjb_maker, gibbs_maker, mpe_maker, nash_maker, learned, snapshot",
     "players.trader_0={kind: constant_spread}": "players.trader_0.kind: found 'constant_spread', which is not for"
-    " executors; allowed are twap, almgren_chriss, immediate, learned, snapshot",
+    " executors; allowed are twap, almgren_chriss, immediate, nash_trader, nash_executor, learned, snapshot",
     "players.trader_1={kind: twap}": "players.trader_1: no such seat; allowed are mm_0, mm_1, trader_0"
     " (did you mean 'trader_0'?)",
     "players.mm_0={kind: constant_spread, half_spread: 0.5}": "players.mm_0.half_spread: found 0.5;"
@@ -169,7 +169,7 @@ def test_all_mistakes_come_at_once_with_line_and_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("two_mm_one_tradr", "no such file; allowed is a YAML file, or one of avellaneda_stoikov"),
+        ("two_mm_one_tradr", "no such file; allowed is a YAML file, or one of acas, avellaneda_stoikov"),
         ("two_mm_one_tradr", "(did you mean 'two_mm_one_trader'?)"),
         ("absent/two_mm_one_trader.yaml", "no such file"),
         (".", "is a folder"),

@@ -291,7 +291,7 @@ def _problems(market: DealerMarket) -> Iterator[str]:
     offsets = getattr(flow.rule, "offsets", ())
     if offsets and len(offsets) != makers.count:
         yield f"flow.rule.offsets: found {len(offsets)} entries; allowed is one for each of {makers.count} makers"
-    per_seat = {"makers.initial_inventory": makers.initial_inventory}
+    per_seat: dict[str, object] = {"makers.initial_inventory": makers.initial_inventory}
     if isinstance(makers.initial_inventory, Start):
         per_seat = {"makers.initial_inventory.mean": makers.initial_inventory.mean}
     if isinstance(makers.risk, QuadraticRisk):

@@ -100,8 +100,8 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
                 return np.float64(node.value)  # type: ignore[arg-type]
             case ast.Name():
                 return t if node.id == "t" else np.float64(np.pi)
-            case ast.Call() if node.func.id in CHOICES:
-                return reduce(CHOICES[node.func.id], [evaluate(argument, t) for argument in node.args])
+            case ast.Call(func=ast.Name(id=name)) if name in CHOICES:
+                return reduce(CHOICES[name], [evaluate(argument, t) for argument in node.args])
             case _:
                 return FUNCTIONS[node.func.id](evaluate(node.args[0], t))
 
