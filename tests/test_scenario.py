@@ -119,7 +119,8 @@ IMPOSSIBLE = {
     "market.makers.initial_inventory=[1, 2, 3]": "market.makers.initial_inventory: found 3 entries;"
     " allowed is one for each of 2 makers",
     "players.mm_0={kind: twap}": "players.mm_0.kind: found 'twap', which is not for makers; allowed are"
-    " constant_spread, avellaneda_stoikov, gueant_lehalle, hjb_maker, gibbs_maker, mpe_maker, nash_maker, learned, snapshot",
+    " constant_spread, avellaneda_stoikov, gueant_lehalle, hjb_maker, gibbs_maker, mpe_maker, nash_maker, learned,"
+    " snapshot",
     "players.trader_0={kind: constant_spread}": "players.trader_0.kind: found 'constant_spread', which is not for"
     " executors; allowed are twap, almgren_chriss, immediate, nash_trader, nash_executor, learned, snapshot",
     "players.trader_1={kind: twap}": "players.trader_1: no such seat; allowed are mm_0, mm_1, trader_0"
