@@ -28,13 +28,14 @@ def write(folder: str | Path) -> Path:
     )  # fmt: skip
     made = {make.__name__: _shown(make, run) for make in makers}
     sections = {name: section for name, section in made.items() if section is not None}
-    return _write(
+    return write_page(
         run.folder,
+        "report",
+        sections,
         title=f"{run.scenario.get('name', run.folder.parent.name)} · {run.folder.name}",
         headline=judged.headline(run),
         alarms=judged.alarms(run),
         calm="No alarms: nothing in this run looked wrong to the checks that ran during training.",
-        sections=sections,
         reproduce=judged.reproduce(run),
         footer=f"Intervals are {run.percent} and over games unless a figure says otherwise.",
     )
@@ -63,19 +64,21 @@ def write_aggregate(folders: Sequence[str | Path], out: str | Path) -> Path:
     runs = [page.read(folder) for folder in folders]
     names = ", ".join(sorted({str(run.scenario.get("name", run.folder.parent.name)) for run in runs}))
     told = [judged.reproduce(run) for run in runs]
-    return _write(
+    return write_page(
         Path(out),
+        "report",
+        {make.__name__: make(runs) for make in (compared.every_run, compared.bands, compared.paired)},
         title=f"{names} · {len(runs)} runs",
         headline=compared.headline(runs),
         alarms=[f"{run.folder.name}: {words}" for run in runs for words in judged.alarms(run)],
         calm="No alarms in any of these runs.",
-        sections={make.__name__: make(runs) for make in (compared.every_run, compared.bands, compared.paired)},
         reproduce={**told[0], "command": "\n".join(one["command"] for one in told), "facts": []},
         footer="Runs are independent: intervals within a run are over its games, spreads between runs are over seeds.",
     )
 
 
-def _write(folder: Path, sections: dict[str, Any], **page: Any) -> Path:
+def write_page(folder: Path, name: str, sections: dict[str, Any], **page: Any) -> Path:
+    """Write <name>.html and its numbers, <name>.json, into a folder; `page` is what the template shows around them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from arena.run_folder import RunFolder, plain
@@ -87,11 +90,11 @@ def _write(folder: Path, sections: dict[str, Any], **page: Any) -> Path:
     environment.filters["whole"] = lambda text: re.sub(r" (?=[%$](?!\w))", "\N{NO-BREAK SPACE}", text)  # no lone units
     html = environment.get_template("report.html.j2").render(page={**page, "sections": list(sections.values())})
     numbers = {key: page[key] for key in ("title", "headline", "alarms")}
-    numbers |= {name: section.data for name, section in sections.items() if section.data is not None}
+    numbers |= {key: section.data for key, section in sections.items() if section.data is not None}
     target = RunFolder(folder)
-    target.write_text("report.json", json.dumps(plain({"schema_version": 1, **numbers}), indent=1, allow_nan=False))
-    target.write_text("report.html", html)
-    return folder / "report.html"
+    target.write_text(f"{name}.json", json.dumps(plain({"schema_version": 1, **numbers}), indent=1, allow_nan=False))
+    target.write_text(f"{name}.html", html)
+    return folder / f"{name}.html"
 
 
 def main(

@@ -13,6 +13,7 @@ from arena.scenario import load
 
 SHORT = load("two_mm_one_trader", ["market.clock.steps=12"])
 
+
 def started() -> tuple[ArenaEnv, dict[str, Any]]:
     world = parallel_env(SHORT)
     world.reset(seed=1)

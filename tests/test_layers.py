@@ -39,6 +39,7 @@ LAYERS = [
         "arena.judged",
         "arena.compared",
         "arena.console",
+        "arena.reproduce_fang_xu",
     },  # what a person sees
     {"arena.training"},
     {

@@ -1,6 +1,5 @@
 """Settings of the option dealer market: what is refused, with its reason, and that every form plays."""
 
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
