@@ -17,6 +17,7 @@ from arena.markets.dealer_seats import Start
 from arena.rollout import Act, play, seeds_of
 from arena.scenario import Scenario
 from arena.theory import INFORMATION, Answer, answer
+from arena.theory_quoting import QuotingAnswer, quotes_beside
 
 GAMES, STREAM = 512, 42
 """Games over which random play is averaged, and their stream of seeds; without chance one game says it all."""
@@ -76,6 +77,8 @@ def against_theory(
     out: dict[str, Any] = {"schema_version": 1, "gap": gap_lines(measured)}
     if not solved:
         first = next(iter(known.values()))
+        if isinstance(first, QuotingAnswer) and (beside := quotes_beside(scenario.market, acts, first)):
+            return {**out, **beside, "tables": views(measured)}
         return {**out, "sentence": f"{first.headline()}.", "panels": _as_drawn(first), "tables": views(measured)}
     learned = played(scenario.market, acts, scenario.evaluation.seed)
     far = {name: _distance(scenario.market, learned, one) for name, one in solved.items()}

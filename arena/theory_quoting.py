@@ -8,14 +8,17 @@ little more (`solvers.quoting_pde`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.markets.dealer import DealerMarket
 from arena.quoting_problem import duel_problem, maker_problem
+from arena.rollout import Act
 from arena.scenario import Scenario
 from arena.solvers import option_duel, option_duel_law, policy_value, quoting
 from arena.solvers.half_spreads import soft_best_nash
@@ -123,10 +126,14 @@ def optimal_quotes(scenario: Scenario, information: str = "feedback") -> Quoting
 
     Quotes are functions of time and inventories whatever `information` says: theory has no open-loop form of them.
     """
-    market = scenario.market
+    return _answer(scenario.market)
+
+
+@lru_cache(maxsize=16)
+def _answer(market: DealerMarket) -> QuotingAnswer | str:
     try:
         if market.makers.count == 1:
-            products = tuple(_alone(scenario, i) for i in range(market.n))
+            products = tuple(_alone(market, i) for i in range(market.n))
             return QuotingAnswer(
                 "one maker's optimal quotes by time and inventory, the same whatever the other products' inventories: "
                 "Hamilton-Jacobi-Bellman equation, verification theorem (Fang & Xu 2025, corrected)",
@@ -136,7 +143,7 @@ def optimal_quotes(scenario: Scenario, information: str = "feedback") -> Quoting
             return QuotingAnswer(
                 "two makers, Markov perfect equilibrium in time and both inventories: each side's game has one "
                 "equilibrium while a rival's fill is worth less than 1/fill_decay",
-                (_duel(scenario),),
+                (_duel(market),),
             )
         why = f"market.makers.count: found {market.makers.count}; allowed is 1, or 2 in a duel"
     except ValueError as error:
@@ -144,9 +151,8 @@ def optimal_quotes(scenario: Scenario, information: str = "feedback") -> Quoting
     return f"no optimal quotes are known for this market: {why}"
 
 
-def _alone(scenario: Scenario, product: int) -> Quoting:
+def _alone(market: DealerMarket, product: int) -> Quoting:
     """The one-maker optimum of one product."""
-    market = scenario.market
     problem = maker_problem(market, market.maker_names[0], product)
     found = quoting.solve(problem, market.clock.steps)
     middle = problem.inventory_limit
@@ -173,9 +179,8 @@ def _alone(scenario: Scenario, product: int) -> Quoting:
                    numbers, law.mean, law.std)  # fmt: skip
 
 
-def _duel(scenario: Scenario) -> Quoting:
+def _duel(market: DealerMarket) -> Quoting:
     """The duel's equilibrium, seen by one of the two equal makers."""
-    market = scenario.market
     duel, other = (duel_problem(market, seat) for seat in market.maker_names)
     if duel != other:
         raise ValueError("market.makers.risk: found penalties that differ; allowed is a duel of two equal makers")
@@ -199,6 +204,74 @@ def _duel(scenario: Scenario) -> Quoting:
     }  # fmt: skip
     return Quoting(market.product_names[0], market.clock.unit, found.times, found.inventory,
                    found.distance[:, :, middle], numbers, law.mean, law.std)  # fmt: skip
+
+
+def quotes_beside(market: DealerMarket, acts: Mapping[str, Act], told: QuotingAnswer) -> dict[str, Any]:
+    """Learned quotes over the optimal ones, of the first maker: {sentence, panels} of theory.json.
+
+    A policy of time and inventories is asked in the states that are drawn, all other inventories being 0. Empty where
+    makers see more, for then a quote has no one value in such a state.
+    """
+    role, seat = market.roles[0], market.maker_names[0]
+    if not {field.name for field in role.observation} <= {"time_left", "inventory", "maker_inventory"}:
+        return {}
+    panels, far = [], []
+    for i, one in enumerate(told.products):
+        quoted = _quoted(market, acts[seat], i, one)
+        live = np.isfinite(one.distance[:-1])
+        weight = np.exp(-0.5 * np.square(one.inventory / np.maximum(one.std[:-1, None], 1.0)))[..., None] * live
+        gap = np.abs(np.where(live, quoted - np.where(live, one.distance[:-1], 0.0), 0.0))
+        far.append(float((weight * gap).sum() / (weight * np.where(live, one.distance[:-1], 0.0)).sum()))
+        for panel in _over(one, quoted):
+            caption = "What was learned, and what theory plays. Every other inventory is 0."
+            panels.append({**panel, "y_label": "distance from the mid, $", "zero": True, "caption": caption})
+    away = f"{100 * float(np.mean(far)):.3g} %"
+    sentence = (
+        f"{told.sentence}. {seat}'s quotes are on average {away} away from it, weighted by how often it is there."
+    )
+    return {"sentence": sentence[0].upper() + sentence[1:], "panels": panels}
+
+
+def _quoted(market: DealerMarket, act: Act, product: int, one: Quoting) -> Array:
+    """The distances [N, 2Q+1, 2] that an act quotes at the start of each step and each inventory of one product."""
+    role, clock, makers = market.roles[0], market.clock, market.makers
+    left, lots = np.meshgrid(clock.horizon - clock.dt * np.arange(clock.steps), one.inventory, indexing="ij")
+    seen = np.zeros((left.size, role.observation.size), np.float32)
+    seen[:, role.observation.slice("time_left")] = left.reshape(-1, 1)
+    seen[:, role.observation.slice("inventory").start + product] = lots.ravel()
+    action = role.action.from_unit(np.clip(act(seen, np.zeros((left.size, role.action.size))), -1.0, 1.0))
+    half, skew = action[:, 2 * product], action[:, 2 * product + 1]
+    distance = np.clip(np.stack([half - skew, half + skew], axis=-1), makers.min_distance, makers.max_distance)
+    return distance.reshape(*left.shape, 2)
+
+
+def _over(one: Quoting, quoted: Array) -> list[dict[str, Any]]:
+    """Panels of learned over optimal quotes: against inventory at three instants, and over time with an empty book."""
+    reach = np.abs(one.inventory) <= max(1, round(FLOW * one.inventory[-1]))
+    steps, middle, sides = one.times.size - 1, one.inventory.size // 2, (("bid", 0), ("ask", 1))
+    panels = []
+    for k in (0, steps // 2, round(0.9 * steps)):
+        series = [
+            {"name": f"{side}, {who}", "y": table[k, reach, column].tolist(), "style": style}
+            for style, (who, side, column, table) in enumerate(
+                (who, side, column, table)
+                for who, table in (("learned", quoted), ("theory", one.distance))
+                for side, column in sides
+            )
+        ]
+        when = f"at {one.times[k]:.2g} {one.unit}s" if k else "at the start"
+        title = f"{one.product}: quotes against inventory {when}"
+        panels.append(
+            {"title": title, "x_label": "own inventory (lots)", "x": one.inventory[reach].tolist(), "series": series}
+        )
+    flat = [
+        {"name": f"{side}, {who}", "y": table[:steps, middle, column].tolist()}
+        for who, table in (("learned", quoted), ("theory", one.distance))
+        for side, column in sides
+    ]
+    title = f"{one.product}: quotes over time, empty book"
+    panels.append({"title": title, "x_label": f"time ({one.unit}s)", "x": one.times[:steps].tolist(), "series": flat})
+    return panels
 
 
 def _pair(quotes: Array) -> str:

@@ -1,13 +1,16 @@
 """What theory says about the shipped quoting scenarios: numbers of option_making sections 2, 6, 8 and 9."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
+from agents.makers import ConstantSpread, HJBMaker, MPEMaker
 from arena import theory
 from arena.scenario import load
-from arena.theory_quoting import QuotingAnswer, optimal_quotes
+from arena.theory_panel import against_theory
+from arena.theory_quoting import QuotingAnswer, optimal_quotes, quotes_beside
 
 
 def test_one_maker() -> None:
@@ -68,3 +71,33 @@ def test_no_answer_is_a_sentence(name: str) -> None:
     assert optimal_quotes(load(name)).startswith(
         "no optimal quotes are known for this market: market.products: found 4"
     )
+
+
+@pytest.mark.parametrize(("name", "recipe"), [("fang_xu_pair", HJBMaker()), ("option_duel", MPEMaker())])
+def test_learned_quotes_are_laid_over_the_exact_ones(name: str, recipe: object) -> None:
+    """A player of the theory lies on its curves; a constant distance does not."""
+    scenario = load(name)
+    told = optimal_quotes(scenario)
+    acts = {seat: recipe.sit(scenario.market, seat) for seat in scenario.market.maker_names}  # type: ignore[attr-defined]
+    beside = quotes_beside(scenario.market, acts, told)
+    assert float(re.search(r"average ([\d.e+-]+) %", beside["sentence"])[1]) < 1e-3  # float32 actions
+    assert len(beside["panels"]) == 4 * len(told.products)
+    for panel in beside["panels"]:
+        curves = {one["name"]: np.array(one["y"]) for one in panel["series"]}
+        assert set(curves) == {"bid, learned", "ask, learned", "bid, theory", "ask, theory"}
+        for side in ("bid", "ask"):
+            assert len(panel["x"]) == len(curves[f"{side}, theory"])
+            np.testing.assert_allclose(curves[f"{side}, learned"], curves[f"{side}, theory"], atol=1e-6)
+    flat = {seat: ConstantSpread().sit(scenario.market, seat) for seat in acts}
+    away = re.search(r"average ([\d.]+) %", quotes_beside(scenario.market, flat, told)["sentence"])[1]
+    assert float(away) > 5.0
+
+
+def test_the_run_folder_gets_them_where_makers_see_time_and_inventories_alone() -> None:
+    scenario = load("fang_xu_single")
+    acts = {"mm_0": HJBMaker().sit(scenario.market, "mm_0")}
+    stored = against_theory(scenario, acts, [])
+    assert "mm_0's quotes are on average" in stored["sentence"]
+    wide = load("fang_xu_single", ["market.makers.observe={rivals: none}"])
+    seen = against_theory(wide, {"mm_0": HJBMaker().sit(wide.market, "mm_0")}, [])
+    assert "learned" not in json.dumps(seen["panels"])
