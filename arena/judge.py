@@ -20,6 +20,7 @@ import numpy as np
 from agents.executors import TWAP, AlmgrenChriss
 from agents.learned import player
 from agents.makers import AvellanedaStoikov, ConstantSpread, tune_avellaneda_stoikov
+from agents.optimal_makers import HJBMaker, MPEMaker
 from arena import metrics, snapshot, tournament
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
@@ -41,8 +42,9 @@ PAIRED = 8
 trader that is no worse from one that is takes many games."""
 FINAL_GAMES, COMPARED_GAMES = 31, 32
 """Streams of game seeds: the kept games, and the comparisons with baselines."""
-GAP, SAVING = 0.05, 0.05
-"""What a self-play run must reach: the gap's upper bound as a share of the naive profile's, and the trader's saving."""
+GAP, SAVING, OPTIMUM = 0.05, 0.05, 0.97
+"""What a run must reach: the gap's upper bound as a share of the naive profile's, the trader's saving, and a lone
+maker's share of the way from a constant spread to the optimum."""
 RESPONDER = {"learning_rate": 6e-3, "epochs": 2, "minibatch": 3200, "gae_lambda": 0.9, "schedule": "linear"}
 """Training settings of best responders where they differ from self-play's: few games, large steps (docs/judging.md)."""
 WARM_LEARNING_RATE = 1e-3
@@ -288,7 +290,7 @@ def _baselines(scenario: Scenario, profile: Profile) -> dict[tuple[str, str], Ac
         others = {agent: act for agent, act in profile.acts.items() if agent != seat}
         recipes: list[Any] = [TWAP(), AlmgrenChriss()]
         if role.name == "maker":
-            recipes = [AvellanedaStoikov(), ConstantSpread()]
+            recipes = [AvellanedaStoikov(), ConstantSpread(), MPEMaker() if len(role.agents) > 1 else HJBMaker()]
         for recipe in recipes:
             try:
                 tuned = recipe.kind == "avellaneda_stoikov"
@@ -317,6 +319,7 @@ def compare(
         return {seat: np.concatenate([one.returns_of(seat) for one in rollouts]) for seat in acts}
 
     base = returns(profile.acts)
+    instead: dict[tuple[str, str], np.ndarray] = {}
     rows: list[dict[str, Any]] = []
     targets: list[dict[str, Any]] = []
     learned = {seat for seat, label in profile.labels.items() if label == LEARNED}
@@ -324,6 +327,7 @@ def compare(
         targets.append(_target("Nash gap as a share of the naive profile's, upper bound", gap, GAP, True))
     for (seat, name), act in others.items():
         ours, theirs = base[seat], returns({**profile.acts, seat: act})[seat]
+        instead[seat, name] = theirs
         difference, p = metrics.paired(ours, theirs, evaluation.confidence)
         row = {"seat": seat, "player": profile.labels[seat], "other": name, **difference._asdict(), "p": p}
         row |= {"mean_player": float(ours.mean()), "mean_other": float(theirs.mean())}
@@ -337,6 +341,11 @@ def compare(
             targets.append(
                 _target(f"{seat}: share of twap's cost and penalties saved, lower bound", saving.low, SAVING)
             )
+    for seat in learned & {seat for seat, name in instead if name == "hjb_maker"}:
+        flat, best = instead[seat, "constant_spread"], instead[seat, "hjb_maker"]
+        share = metrics.ratio(base[seat] - flat, best - flat, evaluation.confidence)
+        words = f"{seat}: share of the way from a constant spread to the optimum, lower bound"
+        targets.append(_target(words, share.low, OPTIMUM))
     about = {"schema_version": 1, "games": games, "confidence": evaluation.confidence}
     return {**about, "rows": rows, "targets": targets}
 

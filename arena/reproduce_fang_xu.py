@@ -29,7 +29,8 @@ Array = NDArray[np.float64]
 VOL = 0.2 / 252**0.5
 """Volatility per root of a day."""
 OPTIONS = tuple(OptionModel(100.0, strike, 63.0, VOL) for strike in (100.0, 105.0))
-FLOW = {"arrival_rate": 100.0, "fill_decay": 10.0}
+RATE, DECAY = 100.0, 10.0
+"""Orders a day and side, and how fast they fall away with the distance, per $."""
 PENALTY, LATE = 5e-4, 0.6
 SHOWN = 20
 """Inventories -20 .. 20 are drawn; the limit is far beyond, so that the curves are those of a model without one."""
@@ -217,7 +218,7 @@ def figure_6() -> Redrawn:
         Claim("the average declines in the second half", rises, rises),
         Claim("the inventory's spread shrinks towards the end, because of the penalty", later, later),
     ]
-    over = {"x_label": "time (days)", "y_label": "lots"}
+    x_label = "time (days)"
     simulated = [
         Series("mean of the paths", paths.mean(axis=1), *_band(paths)),
         Series("exact mean", law.mean),
@@ -226,9 +227,9 @@ def figure_6() -> Redrawn:
     tried = [Series("misprinted drift", wrong.mean), Series(f"{100 * (LEAN - 1):.0f} % more bids hit", lean.mean),
              Series("as it should be", law.mean)]  # fmt: skip
     drawn = [
-        Figure(charts.lines(law.times, simulated, title="Figure 6: inventory", **over),
+        Figure(charts.lines(law.times, simulated, title="Figure 6: inventory", x_label=x_label, y_label="lots"),
                f"{PATHS} games in the market; the band is two standard errors of their mean."),
-        Figure(charts.lines(law.times, tried, title="Mean inventory if something is off", **over),
+        Figure(charts.lines(law.times, tried, title="Mean inventory if one is off", x_label=x_label, y_label="lots"),
                "Feeding the drift of the misprinted hedged return gives the paper's shape; asymmetric flow does not."),
     ]  # fmt: skip
     return Redrawn(
@@ -246,11 +247,11 @@ def figure_6() -> Redrawn:
 
 def figures_7_and_8() -> Redrawn:
     """Two options: the quotes of both against the inventory of the first."""
-    makers = tuple(Maker(**FLOW, horizon=1.0, inventory_limit=15) for _ in OPTIONS)
+    one = Maker(RATE, DECAY, horizon=1.0, inventory_limit=15)
     vegas = [option.vega() / 252**0.5 for option in OPTIONS]  # volatility per root of a year, as desks quote it
     separable = separable_penalty(OPTIONS, PENALTY, 1.0)
-    alone = solve_pair(makers, separable, steps=5)
-    joint = solve_pair(makers, separable, vega_risk(vegas, RISK_AVERSION, VOL_NOISE), steps=5)
+    alone = solve_pair((one, one), separable, steps=5)
+    joint = solve_pair((one, one), separable, vega_risk(vegas, RISK_AVERSION, VOL_NOISE), steps=5)
     reach, empty, row = slice(5, 26), 15, 3  # -10 .. 10 lots of the first option, none of the second, t = 0.6
     lots = alone.inventories[0][reach].astype(float)
     names = ("C100", "C105")
@@ -287,7 +288,7 @@ def figures_7_and_8() -> Redrawn:
 
 
 def _maker(penalty: float, limit: int) -> Maker:
-    return blind_maker(OPTIONS[0], penalty, 1.0, **FLOW, inventory_limit=limit)
+    return blind_maker(OPTIONS[0], penalty, 1.0, arrival_rate=RATE, fill_decay=DECAY, inventory_limit=limit)
 
 
 def _solved(penalty: float, limit: int) -> QuoteTable:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agents.executors import TWAP, AlmgrenChriss
 from agents.makers import AvellanedaStoikov, ConstantSpread
+from agents.optimal_makers import HJBMaker, MPEMaker
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
 from arena.nash_gap import exchangeable
@@ -189,7 +190,12 @@ def _shared(acts: Sequence[Act], width: int) -> Act:
 def baselines(market: DealerMarket) -> dict[str, dict[str, Act]]:
     """The scripted entrants of each role, those that can sit in this market."""
     recipes: dict[str, Sequence[Any]] = {
-        "maker": (ConstantSpread(), ConstantSpread(half_spread="inverse_decay"), AvellanedaStoikov()),
+        "maker": (
+            ConstantSpread(),
+            ConstantSpread(half_spread="inverse_decay"),
+            AvellanedaStoikov(),
+            MPEMaker() if market.makers.count > 1 else HJBMaker(),
+        ),
         "executor": (TWAP(), AlmgrenChriss()),
     }
     out: dict[str, dict[str, Act]] = {}

@@ -17,6 +17,7 @@ from arena.nash_gap import ENGINES, Profile, Search, nash_gap, search_gains
 from arena.quoting_problem import duel_problem
 from arena.rollout import Act, play, seeds_of
 from arena.scenario import load
+from arena.solvers.option_duel import equilibrium
 
 AS = AvellanedaStoikov(risk_aversion=1.0, variance_rate=0.01)  # option_making, section 7: g = 1, g s^2 = 0.01
 SINGLE, DUEL = load("fang_xu_single").market, load("option_duel").market
@@ -127,6 +128,41 @@ def test_equal_decays_are_two_markets_of_half_the_flow() -> None:
     assert pair.value == pytest.approx(single.value, abs=1e-10)
     assert pair.best == pytest.approx(single.best, abs=1e-8)
     np.testing.assert_allclose(pair.best_distance[:-1, :, 3], single.best_distance[:-1], atol=2e-5)
+
+
+def test_one_maker_is_the_monopolist_whatever_the_sharpness() -> None:
+    """M = 1: soft_best is A e^{-k d}, played and solved."""
+    parts = ("makers.inventory_limit=6", "clock.steps=20")
+    alone = changed("fang_xu_single", *parts)
+    soft = changed("fang_xu_single", *parts, "flow.rule={kind: soft_best, fill_decay: 10, sharpness: 50}")
+    one, two = (responses(market, acts(market, AS))["mm_0"] for market in (alone, soft))
+    assert (one.value, one.best) == (two.value, two.best)
+    games = [play(Game(market, 64), acts(market, AS), seeds_of(1, 64)).returns_of("mm_0") for market in (alone, soft)]
+    np.testing.assert_allclose(games[0], games[1], atol=1e-9)
+
+
+def test_exchanging_the_sides_mirrors_the_quotes() -> None:
+    parts = ("makers.inventory_limit=6", "clock.steps=20")
+    there = changed("fang_xu_single", *parts, "flow.arrival_rate=[120, 80]")
+    back = changed("fang_xu_single", *parts, "flow.arrival_rate=[80, 120]")
+    one, two = (responses(market, acts(market, HJBMaker()))["mm_0"] for market in (there, back))
+    assert one.value == pytest.approx(two.value, abs=1e-9)
+    np.testing.assert_allclose(one.distance, two.distance[:, ::-1, ::-1], atol=1e-7)  # float32 actions
+    np.testing.assert_allclose(one.best_distance, two.best_distance[:, ::-1, ::-1], atol=1e-5)
+    assert np.abs(one.distance[0, 6, 0] - one.distance[0, 6, 1]) > 1e-4
+    drift = play(Game(there, 4000), acts(there, HJBMaker()), seeds_of(2, 4000)).last("maker_inventory")
+    assert drift.mean() > 4.42 * drift.std() / np.sqrt(drift.size)  # more sellers than buyers: long on average
+
+
+def test_the_market_s_values_tend_to_continuous_time_at_first_order() -> None:
+    """The duel's equilibrium played in 10, 20 and 40 steps, |q| <= 4: (limit - value) N settles."""
+    scaled = []
+    for steps in (10, 20, 40):
+        market = changed("option_duel", "makers.inventory_limit=4", f"clock.steps={steps}")
+        limit = equilibrium(duel_problem(market, "mm_0"), 100).start
+        scaled.append((limit - responses(market, acts(market, MPEMaker()))["mm_0"].value) * steps)
+    assert scaled[2] > 0.1
+    assert abs(scaled[2] - scaled[1]) < 0.6 * abs(scaled[1] - scaled[0])
 
 
 def test_tables_are_what_the_market_quotes() -> None:
