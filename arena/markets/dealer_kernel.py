@@ -61,7 +61,7 @@ from arena.markets.dealer_tables import (
     VOL_START,
 )
 from arena.markets.dealer_trades import trade
-from arena.markets.ledger import check, wealth
+from arena.markets.ledger import CHECK_EVERY, check, wealth
 from arena.markets.special import FAST
 
 BLOCK = 512
@@ -243,7 +243,9 @@ def advance(whole, real, bounds, seeds, step, state, action, observation, failur
             penalise(size, number, at, maker, table, state, nxt, trades, m, step, lo, hi)
         _charge_executors(size, number, at, executor, state, before, nxt, step, lo, hi)
         adopt(size, at, state, nxt, lo, hi)
-        failed = check(size, at, executor, state, trades, lo, hi)
+        failed = -1
+        if (step + 1) % CHECK_EVERY == 0 or step + 1 == size[STEPS]:
+            failed = check(size, at, executor, state, trades, lo, hi)
         if failed >= 0 and code < 0:
             code = failed
             worst = np.argmax(np.abs(trades[0]) / (1.0 + trades[1]))

@@ -23,6 +23,11 @@ def start(tools):
     return game
 
 
+def play_on(game):
+    while not game.done:
+        game.advance()
+
+
 @pytest.mark.parametrize(
     ("row", "index", "sentence"),
     [
@@ -44,22 +49,31 @@ def test_a_corrupted_account_stops_the_game_and_is_named(tools, row, index, sent
     game.view(row)[index] += amount
     if row == "maker_inventory" and not np.isfinite(amount):
         sentence = "cash over all accounts"  # it reaches the cash within the step, and cash is checked first
-    with pytest.raises(LedgerError, match=rf"game 3, step 2: {sentence}"):
-        game.advance()
+    with pytest.raises(LedgerError, match=rf"game 3, step 8 \(checked every 8\): {sentence}"):
+        play_on(game)
 
 
 def test_an_error_in_a_later_block_of_games_is_named_too(tools):
     game = Game(tools.build(), 1000)
     game.reset(seeds_of(1, 1000))
     game.view("noise_cash")[777] += 1.0
-    with pytest.raises(LedgerError, match=r"game 777, step 1: cash .* adds up to 1; it must be 0"):
-        game.advance()
+    with pytest.raises(LedgerError, match=r"game 777, step 8 .*: cash .* adds up to 1; it must be 0"):
+        play_on(game)
+
+
+def test_a_game_shorter_than_the_interval_is_checked_at_its_end(tools):
+    game = Game(tools.build(clock={"steps": 3}), 2)
+    game.reset(seeds_of(1, 2))
+    game.view("noise_cash")[1] += 1.0
+    with pytest.raises(LedgerError, match=r"game 1, step 3 "):
+        play_on(game)
 
 
 def test_rounding_is_not_an_error(tools):
     game = start(tools)
     game.view("noise_cash")[0] += 1e-12
-    assert game.advance() is game.reward
+    play_on(game)
+    assert game.done
 
 
 def test_first_broken_is_relative_to_the_gross_amount():
