@@ -59,8 +59,12 @@ class Relative:
     clears: bool = False
 
     def __post_init__(self) -> None:
-        if self.intensity is None and not self.fill_decay > 0.0:
-            raise ValueError(f"fill_decay: found {self.fill_decay}; it must be above 0.")
+        if self.intensity is None and not 0.0 < self.fill_decay < np.inf:
+            raise ValueError(f"fill_decay: found {self.fill_decay}; it must be a finite number above 0.")
+        if self.intensity is not None and len(self.intensity) != 3:
+            raise ValueError(
+                f"intensity: found {len(self.intensity)} functions; give Lambda and its first two derivatives."
+            )
 
     def _gap(self, distance: Array) -> tuple[Array, Array]:
         """Distance to the best rival [n, M] and the weights of the rivals that are best [n, M, M] (ties share)."""
@@ -134,8 +138,10 @@ class Logistic:
     clears: bool = True
 
     def __post_init__(self) -> None:
-        if not self.sharpness > 0.0:
-            raise ValueError(f"sharpness: found {self.sharpness}; it must be above 0.")
+        if not 0.0 < self.sharpness < np.inf:
+            raise ValueError(f"sharpness: found {self.sharpness}; it must be a finite number above 0.")
+        if not np.all(np.isfinite(self.offsets)):
+            raise ValueError(f"offsets: found {self.offsets}; they must be finite numbers.")
 
     def _weights(self, distance: Array) -> tuple[Array, Array]:
         """Shares and one minus shares, each to full relative accuracy [n, M]."""

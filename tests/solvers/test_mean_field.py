@@ -75,6 +75,13 @@ def test_a_sample_need_not_average_to_the_population():
     assert not found.condition("mean of the individual rates is the representative's").holds
 
 
+def test_what_is_no_population_or_no_share_is_refused():
+    with pytest.raises(ValueError, match="finite numbers below 0"):
+        mean_field([4, 1], [-10.0, np.nan], **BASE)
+    with pytest.raises(ValueError, match="fill_decay: found nan; it must be a finite number above 0"):
+        mean_field([4, 1], CROWD, **{**BASE, "fill_decay": np.nan})
+
+
 def test_sellers_are_refused():
     with pytest.raises(ValueError, match="numbers below 0"):
         mean_field([4, 1], [-8.0, 2.0], **BASE)

@@ -171,7 +171,10 @@ def test_cost_condition_says_when_cross_impact_is_too_large():
     ("call", "says"),
     [
         (lambda: Relative(0.0), "fill_decay: found 0.0"),
+        (lambda: Relative(np.inf), "fill_decay: found inf; it must be a finite number above 0"),
+        (lambda: Relative(intensity=(np.exp,)), "intensity: found 1 functions; give Lambda and its first two"),
         (lambda: Logistic(-1.0), "sharpness: found -1.0"),
+        (lambda: Logistic(1.0, (0.0, np.nan)), r"offsets: found \(0.0, nan\); they must be finite"),
         (lambda: stage_quotes(Relative(1.0), np.zeros((1, 1))), "needs at least 2"),
         (lambda: stage_quotes(Logistic(1.0), np.zeros((1, 1))), "needs at least 2"),
         (lambda: Logistic(1.0, (0.0, 1.0)).shares(np.zeros((1, 3))), "2 for 3 makers"),
