@@ -114,18 +114,17 @@ def _controls(market: DealerMarket, kind: str, information: str, seat: str) -> C
             return np.einsum("bij,bj->bi", gain[step], state)
 
         return linear
+    if information == "feedback" or market.flow.intensity.model == "log_ou":
+        return _policy(market, kind, information, seat)
     found = _solved(market, kind, information)
-    random_flow = market.flow.intensity.model == "log_ou"
-    if information == "open_loop" and not random_flow:
-        parts = [found.stack(name)[: market.makers.count] for name in ("ask", "bid") if market.makers.count]
-        if market.executors:
-            parts.append(found.stack("rate")[: len(market.executors)])
-        table = np.concatenate(parts).T
-        return lambda step, observation: table[step]
-    return _policy(market, kind, information, seat, random_flow)
+    parts = [found.stack(name)[: market.makers.count] for name in ("ask", "bid") if market.makers.count]
+    if market.executors:
+        parts.append(found.stack("rate")[: len(market.executors)])
+    table = np.concatenate(parts).T
+    return lambda step, observation: table[step]
 
 
-def _policy(market: DealerMarket, kind: str, information: str, seat: str, random_flow: bool) -> Controls:
+def _policy(market: DealerMarket, kind: str, information: str, seat: str) -> Controls:
     """The solver's policy in the middle of the step, at the inventories that its own controls lead to by then.
 
     Inventories further from the path than the box in which it was solved count as those on the box's edge.
@@ -133,14 +132,16 @@ def _policy(market: DealerMarket, kind: str, information: str, seat: str, random
     from arena.solved_games import makers_traders_of
     from arena.solvers.tube import to_coordinates, to_inventories
 
-    found, game, dt = _solved(market, kind, information), makers_traders_of(market), market.clock.dt
-    policy, seen, role = found.policy, _inventories(market, kind, seat), _role_of(market, seat)
+    seen, role = _inventories(market, kind, seat), _role_of(market, seat)
+    found = _solved(market, kind, information)
+    game, policy, dt = makers_traders_of(market), found.policy, market.clock.dt
     assert policy is not None
     middle = to_coordinates(found.stack("inventory").T)
     reach = np.asarray(found.diagnostics["radius"], dtype=float)[:3].copy()
     if game.homogeneous:
         reach[2] = np.inf  # exact in a shift of all inventories
-    factor = market.role(role).observation.slice("flow_factor") if random_flow else None
+    layout = market.role(role).observation
+    factor = layout.slice("flow_factor") if "flow_factor" in layout else None
 
     def act(step: Array, observation: Array) -> Array:
         held = seen(observation)
