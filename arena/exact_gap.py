@@ -13,19 +13,20 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from agents.executors import expected_order
-from arena import fluid_game
+from arena import fluid_game, poisson_response
 from arena.fluid_game import FluidGame, State
 from arena.fluid_response import CLOSED, FLAVOURS, Players, Starts, best_gains, follow
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
 from arena.markets.dealer_seats import Start
 from arena.nash_gap import Profile, Search, SeatGain, naive_acts
+from arena.poisson_response import DEGREE, PoissonDuel
 from arena.rollout import seeds_of
 
 STARTS = 41
 """Stream of game seeds: the drawn starts."""
-DRAWN, LATER = 32, 20
-"""How many starts are drawn, and at most how many sub-games are looked at."""
+DRAWN, LATER, PATHS = 32, 20, 1024
+"""How many starts are drawn, at most how many sub-games are looked at, and games that show where random play goes."""
 Views = Mapping[str, tuple[float, float]]
 NOMINAL, MEAN, SUBGAMES = "nominal start", "drawn starts", "sub-games"
 
@@ -61,7 +62,7 @@ def fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> list[
     headline = list(begin)[-1]
     if not search.views:
         gains = best_gains(game, players, begin[headline])
-        return _seat_gains(game.seats, gains, search.confidence, [{} for _ in game.seats])
+        return _seat_gains(game.seats, gains, search.confidence, [{} for _ in game.seats], "gradient")
     begin[SUBGAMES] = later(follow(game, players, begin[NOMINAL]).states)
     together, parts = joined(list(begin.values())), np.cumsum([0, *(len(one) for one in begin.values())])
     where = {name: slice(parts[i], parts[i + 1]) for i, name in enumerate(begin)}
@@ -76,22 +77,58 @@ def fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> list[
                     float(found[flavour][rows, seat].mean()),
                     float(reference[rows, seat].mean()),
                 )
-    return _seat_gains(game.seats, found[CLOSED][where[headline]], search.confidence, views)
+    return _seat_gains(game.seats, found[CLOSED][where[headline]], search.confidence, views, "gradient")
+
+
+def poisson_applies(market: DealerMarket) -> bool:
+    """Whether gains by dynamic programming on all inventories are exact: the duel, and the deviator sees the state."""
+    seen = (market.makers.observe.rivals, market.executors_observe.rivals)
+    return poisson_response.applies(market) and (not drawn(market) or seen == ("inventory", "inventory"))
+
+
+def poisson_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
+    """Exact gains of all seats with random orders; the interval holds the draw of the starts and the numerical error."""
+    seeds = seeds_of(search.seed, PATHS, STARTS)
+    duel = PoissonDuel(market, profile.acts, seeds)
+    values = duel.values()
+    starts = duel.starts if drawn(market) else duel.starts[:1]
+    gains, coarse = duel.gains(starts, 0, values), duel.gains(starts, 0, duel.values(DEGREE - 1), DEGREE - 1)
+    error = np.abs((gains - coarse).mean(axis=0))
+    views: list[dict[str, tuple[float, float]]] = [{} for _ in error]
+    if search.views:
+        naive = PoissonDuel(market, naive_acts(market).acts, seeds)
+        known = naive.values()
+        path = duel.centre[1:-1]
+        begin = {NOMINAL: [(0, duel.nominal)], MEAN: [(0, starts)]}
+        begin[SUBGAMES] = [(t + 1, path[t : t + 1]) for t in range(len(path))]
+        for name, where in begin.items():
+            both = [
+                np.concatenate([one.gains(x, t, field) for t, x in where]).mean(axis=0)
+                for one, field in ((duel, values), (naive, known))
+            ]
+            for view, own, reference in zip(views, *both, strict=True):
+                view[f"{CLOSED}, {name}"] = (float(own), float(reference))
+    return _seat_gains(duel.game.seats, gains, search.confidence, views, "dynamic programming", error)
 
 
 def _seat_gains(
-    seats: Sequence[str], gains: NDArray[np.float64], confidence: float, views: Sequence[Views]
+    seats: Sequence[str],
+    gains: NDArray[np.float64],
+    confidence: float,
+    views: Sequence[Views],
+    engine: str,
+    error: NDArray[np.float64] | None = None,
 ) -> list[SeatGain]:
-    """One answer per seat from gains [starts, seats]; the interval is that of the mean over drawn starts."""
+    """One answer per seat from gains [starts, seats]; the interval is that of the mean over starts, plus the error."""
     out, count = [], len(gains)
     for i, seat in enumerate(seats):
         own = gains[:, i]
         se = float(own.std(ddof=1) / np.sqrt(count)) if count > 1 else 0.0
         half = float(stats.t.ppf(0.5 + 0.5 * confidence, count - 1)) * se if count > 1 else 0.0
+        half += 0.0 if error is None else float(error[i])
         mean, sampled = float(own.mean()), own if count > 1 else None
-        out.append(
-            SeatGain(seat, mean, se, mean - half, mean + half, "exact", "gradient", differences=sampled, views=views[i])
-        )
+        low, high = mean - half, mean + half
+        out.append(SeatGain(seat, mean, se, low, high, "exact", engine, differences=sampled, views=views[i]))
     return out
 
 

@@ -318,9 +318,24 @@ def _fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> Sequ
     return exact_gap.fluid_gains(market, profile, search)
 
 
+def _poisson_applies(market: DealerMarket, profile: Profile) -> bool:
+    if market.flow.orders != "poisson" or market.flow.rule.kind != "logistic":
+        return False
+    from arena import exact_gap
+
+    return exact_gap.poisson_applies(market)
+
+
+def _poisson_gains(market: DealerMarket, profile: Profile, search: Search) -> Sequence[SeatGain]:
+    from arena import exact_gap
+
+    return exact_gap.poisson_gains(market, profile, search)
+
+
 ENGINES: tuple[Engine, ...] = (
     Engine("lattice", _on_the_lattice, _lattice_gains),
     Engine("gradient", _fluid_applies, _fluid_gains),
+    Engine("dynamic programming", _poisson_applies, _poisson_gains),
     Engine("search", lambda market, profile: True, search_gains),
 )
 """Best first; the last one always applies."""

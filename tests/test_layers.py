@@ -22,6 +22,7 @@ LAYERS = [
         "arena.run_folder",
         "arena.fluid_game",
         "arena.fluid_response",
+        "arena.poisson_response",
         "arena.exact_gap",
         "arena.shifts",
         "arena.lattice_gap",
@@ -55,10 +56,18 @@ LAYERS = [
 FOLDERS = {"arena.solvers", "arena.markets", "arena.training", "agents"}  # their modules share the folder's layer
 ENTRY_POINTS = LAYERS[-1]
 # Who may import the heavy libraries: anywhere in the file, or only inside a function (paid for when it is called).
+EXACT = {"arena.fluid_game", "arena.fluid_response", "arena.poisson_response", "arena.exact_gap"}
 HEAVY = {
     "ray": ({"arena.training"}, ENTRY_POINTS),
     "torch": (
-        {"arena.training", "arena.fluid_game", "arena.fluid_response", "arena.exact_gap", "agents.network"},
+        {
+            "arena.training",
+            "arena.fluid_game",
+            "arena.fluid_response",
+            "arena.poisson_response",
+            "arena.exact_gap",
+            "agents.network",
+        },
         {"agents.learned", "arena.solvers", *ENTRY_POINTS},
     ),
 }
