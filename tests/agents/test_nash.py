@@ -107,7 +107,7 @@ def test_any_line_up_can_hold_one_and_drawn_starts_too():
         ("two_mm_one_trader", [], NashMaker(), "^nash_maker: no equilibrium is known for this market: it quotes C95"),
         ("execution_game", [], NashTrader(), "^nash_trader needs makers to trade with"),
         ("logistic_duel", [], NashExecutor(), "^nash_executor needs a market without makers"),
-        ("noise_factor", ["market.makers.observe.rivals=none"], NashMaker(), "^nash_maker needs to see all inventories"),
+        ("noise_factor", ["market.makers.observe.rivals=none"], NashMaker(), "^nash_maker needs to see all"),
         ("logistic_duel_time_only", [], NashMaker(information="feedback"), "own: true, rivals: inventory"),
         ("execution_game", ["market.executors_observe.rivals=none"], NashExecutor(information="feedback"),
          "^nash_executor needs to see all inventories: market.executors_observe must be own: true, rivals: inventory"),
