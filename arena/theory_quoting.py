@@ -46,12 +46,18 @@ class Quoting:
     mean: Array  # [N+1] of the inventory
     std: Array  # [N+1]
 
-    def quotes(self) -> Table:
-        """Bid and ask distances at a few instants and inventories."""
+    def quotes(self) -> list[Table]:
+        """Bid and ask distances at a few instants and inventories, a table each."""
         at, q = self._instants(), self._lots()
-        head = ("inventory, lots", *(f"bid / ask at {self.times[k]:.3g} {self.unit}s" for k in at))
-        rows = [(f"{self.inventory[i]}", *(_pair(self.distance[k, i]) for k in at)) for i in q]
-        return Table(f"{self.product}: optimal distances from the mid, $", head, rows)
+        head = ("inventory, lots", *(f"{self.times[k]:.3g} {self.unit}s" for k in at))
+        return [
+            Table(
+                f"{self.product}: optimal {side} distances from the mid, $, at these times",
+                head,
+                [(f"{self.inventory[i]}", *(_spelled(self.distance[k, i, column]) for k in at)) for i in q],
+            )
+            for column, side in enumerate(("bid", "ask"))
+        ]
 
     def panels(self) -> list[Panel]:
         """Quotes against inventory at the start and late, quotes against time, and the inventory's spread."""
@@ -105,7 +111,7 @@ class QuotingAnswer:
         out = []
         for one in self.products:
             rows = [(name, f"{value:.6g}") for name, value in one.numbers.items()]
-            out += [Table(f"{one.product}: value and inventory, $ per game", ("what", "value"), rows), one.quotes()]
+            out += [Table(f"{one.product}: value and inventory, $ per game", ("what", "value"), rows), *one.quotes()]
         if len(self.products) > 1:
             total = {name: sum(one.numbers[name] for one in self.products) for name in self.products[0].numbers
                      if "inventory" not in name and "half-spread" not in name}  # fmt: skip
@@ -274,6 +280,6 @@ def _over(one: Quoting, quoted: Array) -> list[dict[str, Any]]:
     return panels
 
 
-def _pair(quotes: Array) -> str:
-    """`bid / ask`, a withdrawn side as a dash."""
-    return " / ".join("–" if np.isinf(x) else f"{x:.5f}" for x in quotes)
+def _spelled(distance: float) -> str:
+    """A distance, a withdrawn side as a dash."""
+    return "–" if np.isinf(distance) else f"{distance:.5f}"

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("arena", "agents", "scenarios", "tests", "docs", "benchmarks", "examples", "monitoring")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = ("arena.selfplay", "arena.evaluate", "arena.report", "arena.solve")
+COMMANDS = ("arena.selfplay", "arena.evaluate", "arena.report", "arena.solve", "arena.reproduce")
 
 
 def text_of(page: Path) -> str:

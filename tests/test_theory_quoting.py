@@ -58,8 +58,9 @@ def test_an_answer_can_be_printed_drawn_and_stored() -> None:
     assert isinstance(answer, QuotingAnswer)
     for table in answer.tables():
         assert all(len(row) == len(table.head) for row in table.rows)
-    quotes = answer.tables()[1]
-    assert quotes.rows[0][1].endswith("/ –")  # at -20 lots there is no ask
+    bids, asks = answer.tables()[1:]
+    assert (asks.rows[0][:2], bids.rows[-1][:2]) == (("-20", "–"), ("20", "–"))  # a fill would break the limit
+    assert (bids.rows[4][1], asks.rows[4][1]) == ("0.10063", "0.10063")
     for panel in answer.panels():
         assert all(len(line) == len(panel.x) and np.isfinite(line).all() for line in panel.lines.values())
     stored = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
