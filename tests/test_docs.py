@@ -155,7 +155,8 @@ def test_commands_parse(page: str, words: tuple[str, ...]) -> None:
     if target and not str(target).startswith("runs/") and target != "RUN":
         changed = load(ROOT / target if "/" in target else target, settings_of(words))
         learning = any(player.kind == "learned" for player in changed.players.values())
-        assert learning == (module == "arena.selfplay"), f"{page}: {' '.join(words)} would be refused"
+        fits = module == "arena.solve" or learning == (module == "arena.selfplay")
+        assert fits, f"{page}: {' '.join(words)} would be refused"
 
 
 @pytest.mark.parametrize(("page", "words"), MAKE, ids=lambda x: " ".join(x)[:60] if isinstance(x, tuple) else x)
