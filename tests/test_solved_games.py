@@ -206,3 +206,32 @@ def test_a_solvers_own_sentence_is_passed_on():
     assert "two makers with one trader" in solve(crowd(LOGISTIC, "best"), "feedback")
     poisson = solve(market_of(flow={**FLUID, "rule": LOGISTIC, "orders": "poisson", "lot": 0.25}))
     assert poisson.theorem.startswith("none: orders come in lots of 0.25; of the same game in fluid flow: Theorem 5.4")
+
+
+def test_closed_forms_are_met_by_markets_with_few_players():
+    """Section 9: E1 (Almgren-Chriss with permanent impact), M1 and M2 (makers alone), L3."""
+    one = {**BUYER, "side": "sell", "rate": [-60, 60], "running_penalty": 0.5, "terminal_penalty": 5}
+    quiet = {"makers": {"count": 0}, "mark": {"impact": 0.3}, "flow": {"orders": "fluid", "arrival_rate": 0}}
+    e1 = solve(market_of(**quiet, executors=[one]))
+    np.testing.assert_allclose(e1.objectives, [-49.06281], rtol=1e-6)
+    np.testing.assert_allclose(e1.stack("inventory")[0, 50], 3.860297, rtol=1e-6)
+    even = {"orders": "fluid", "arrival_rate": 3}
+    flat = {**MAKERS, "initial_inventory": 0}
+    m1 = solve(market_of(flow={**even, "rule": {**RELATIVE, "fill_decay": 2}}, makers=flat, executors=[]))
+    np.testing.assert_allclose(m1.stack("ask"), 0.5, rtol=1e-9)
+    np.testing.assert_allclose(m1.objectives, [3, 3], rtol=1e-9)
+    m2 = solve(market_of(flow={**FLUID, "rule": RELATIVE}, makers={**MAKERS, "initial_inventory": 2}, executors=[]))
+    np.testing.assert_allclose([m2.stack("ask")[0, 0], m2.stack("bid")[0, 0]], [-0.3, 2.3], rtol=1e-6)
+    np.testing.assert_allclose(m2.objectives, [3.133333] * 2, rtol=1e-6)
+    l3 = solve(market_of(flow={**even, "rule": {**LOGISTIC, "sharpness": 2}}, makers=flat, executors=[]))
+    np.testing.assert_allclose(l3.stack("bid"), 1.0, rtol=1e-9)
+    np.testing.assert_allclose(l3.objectives, [3, 3], rtol=1e-9)
+
+
+def test_a_crowd_whose_coefficients_all_change_is_solved_and_clears():
+    for rule in (RELATIVE, LOGISTIC):
+        found = solve(crowd(rule, "best"))
+        assert [len(found.stack(name)) for name in ("ask", "rate", "inventory")] == [3, 3, 6]
+        assert (found.diagnostics["clearing_defect"] < 1e-9) == (rule is LOGISTIC)
+        assert np.all(found.stack("rate")[:2] >= 0)
+        assert np.all(found.stack("rate")[2] <= 0)
