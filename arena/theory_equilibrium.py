@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from arena.markets.dealer import DealerMarket
 from arena.scenario import Scenario
 from arena.solved_games import solve
 from arena.solvers.solution import Solution
@@ -19,15 +20,20 @@ ROWS = 6
 
 @dataclass(frozen=True)
 class Equilibrium:
-    """A Nash equilibrium over time; `solution.players` are the market's seats in order (plus a representative)."""
+    """A Nash equilibrium over time; `solution.players` are the market's seats in order (plus a representative).
+
+    `note` says where players of this scenario would end up in another equilibrium, or is empty.
+    """
 
     solution: Solution
     unit: str
+    note: str = ""
 
     def headline(self) -> str:
-        """Model, information and theorem in one line."""
+        """Model, information and theorem in one line, and a note in the next where there is one."""
         one = self.solution
-        return f"{one.model}, {one.information.replace('_', ' ')} Nash equilibrium; theorem: {one.theorem}"
+        line = f"{one.model}, {one.information.replace('_', ' ')} Nash equilibrium; theorem: {one.theorem}"
+        return f"{line}\n{self.note}" if self.note else line
 
     def tables(self) -> Sequence[Table]:
         """Objectives, paths at a few instants, conditions."""
@@ -75,4 +81,18 @@ class Equilibrium:
 def equilibrium(scenario: Scenario, information: str = "open_loop") -> Equilibrium | str:
     """The Nash equilibrium of a scenario's market, or one sentence why theory knows none."""
     found = solve(scenario.market, information)
-    return found if isinstance(found, str) else Equilibrium(found, scenario.market.clock.unit)
+    if isinstance(found, str):
+        return found
+    return Equilibrium(found, scenario.market.clock.unit, _note(scenario.market, information))
+
+
+def _note(market: DealerMarket, information: str) -> str:
+    """What players of this market would learn, where it is not this equilibrium."""
+    seats = [market.makers.observe] * bool(market.makers.count) + [market.executors_observe] * bool(market.executors)
+    if market.flow.intensity.model == "log_ou":
+        return ""
+    if information == "open_loop" and any(one.rivals == "inventory" for one in seats):
+        return "players of this scenario see inventories: if they react to them they play another game (feedback)"
+    if information == "feedback" and not any(one.own for one in seats):
+        return "players of this scenario see no inventory: what they can play are paths (open_loop)"
+    return ""

@@ -119,3 +119,19 @@ def typer_app():
 def test_an_unknown_information_is_an_error_of_the_caller():
     with pytest.raises(ValueError, match="information: found 'both'; allowed are open_loop, feedback"):
         theory.answer(load("acas"), "both")
+
+
+@pytest.mark.parametrize(
+    ("name", "information", "note"),
+    [
+        ("logistic_duel", "open_loop", "players of this scenario see inventories"),
+        ("logistic_duel", "feedback", ""),
+        ("logistic_duel_time_only", "open_loop", ""),
+        ("logistic_duel_time_only", "feedback", "players of this scenario see no inventory"),
+        ("noise_factor", "open_loop", ""),
+    ],
+)
+def test_the_headline_says_where_players_would_end_up_elsewhere(name, information, note):
+    lines = theory.answer(load(name), information).headline().splitlines()
+    assert len(lines) == 1 + bool(note)
+    assert lines[-1].startswith(note)
