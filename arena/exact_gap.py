@@ -87,7 +87,7 @@ def poisson_applies(market: DealerMarket) -> bool:
 
 
 def poisson_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
-    """Exact gains of all seats with random orders; the interval holds the draw of the starts and the numerical error."""
+    """Exact gains of all seats with random orders; the interval holds the draw of starts and the numerical error."""
     seeds = seeds_of(search.seed, PATHS, STARTS)
     duel = PoissonDuel(market, profile.acts, seeds)
     values = duel.values()

@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 DEGREE, NODES, REACH, LEAST = 4, 7, 2.5, 1.0
 """Degree of the values, nodes per inventory, reach of the nodes in scales, and the least scale in lots."""
 ROUNDS = 3
-"""Rounds of the stage problem: expected differences, then controls; a round gains about two digits, and the value is flat there."""
+"""Rounds of the stage problem: expected differences, then controls; each gains about two digits, on a flat top."""
 SEEN = {
     "time_left", "inventory", "maker_inventory", "trader_remaining", "remaining", "to_trade", "pace",
     "initial_inventory", "initial_remaining",
@@ -78,7 +78,8 @@ class Polynomials:
         """Monomials [..., K] at points [..., 3]."""
         powers = np.stack([z**k for k in range(self.degree + 1)], axis=-1)
         a, b, c = self.powers.T
-        return powers[..., 0, a] * powers[..., 1, b] * powers[..., 2, c]
+        out: Array = powers[..., 0, a] * powers[..., 1, b] * powers[..., 2, c]
+        return out
 
     def fit(self, values: Array) -> Array:
         """Coefficients [K, n] of values at the nodes [nodes, n], near the centre most faithful."""

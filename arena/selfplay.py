@@ -117,7 +117,7 @@ def judge(run: Any, scenario: Any, algorithm: Any, gauges: Any, cores: int, say:
     """Measure how good the profile is now, with everything and a report at the end; returns the relative Nash gap."""
     from arena import judge, report, tournament
 
-    networks = {role: weights for role, weights in algorithm.learner_weights().items() if role in algorithm.seats}
+    networks = {role: weights for role, weights in algorithm.profile_weights().items() if role in algorithm.seats}
     profile, done = judge.profile_of(scenario, networks), algorithm.iteration
     if final:
         keep_profile(run, scenario, networks, done)

@@ -29,10 +29,11 @@ from arena.training.frame import action_frame
 from arena.training.learner import Sample, SelfPlayLearner, fingerprint, module_spec
 from arena.training.lineups import deal, draw_slots, group_count
 from arena.training.seats import learner_names, learning_seats
+from arena.training.tail import Tail
 from arena.training.trial import Trial
 
-LEAGUE = "league"
-"""Key of the league in checkpoints and results."""
+LEAGUE, TAIL = "league", "tail"
+"""Keys in checkpoints and results: the league, and the mean of the last weights."""
 
 
 def configure(
@@ -141,6 +142,7 @@ class SelfPlayPPO(PPO):
         self.league = League(
             folder, self.scenario.league, sizes, scenario_hash=self.scenario.hash, seed=self.scenario.training.seed
         )
+        self.tail = Tail()
         self._started = False
 
     def take_notes(self) -> list[str]:
@@ -152,9 +154,16 @@ class SelfPlayPPO(PPO):
         """The weights of everything that learns, straight from the learner."""
         return next(iter(self.learner_group.foreach_learner(_weights))).get()
 
+    def profile_weights(self) -> dict[str, dict[str, np.ndarray]]:
+        """The weights that are judged: the mean over the run's tail once that has begun, else the newest."""
+        return self.tail.mean(self.learner_weights())
+
     def training_step(self) -> None:
         """Play one iteration's blocks, learn from them and, when it is time, look whether new has become better."""
         weights = self.learner_weights()
+        training = self.scenario.training
+        if self.iteration > (1.0 - training.average_tail) * training.iterations:
+            self.tail.add(weights)
         if not self._started:
             self._open_league(weights)
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
@@ -266,6 +275,7 @@ class SelfPlayPPO(PPO):
         state = super().get_state(components, not_components=not_components, **kwargs)
         if self._check_component(LEAGUE, components, not_components):
             state[LEAGUE] = self.league.state_dict(include_weights=self._carries_members)
+            state[TAIL] = self.tail.state_dict()
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -273,6 +283,8 @@ class SelfPlayPPO(PPO):
         super().set_state(state)
         if LEAGUE in state:
             self.league.load_state(state[LEAGUE])
+        if TAIL in state:
+            self.tail.load_state(state[TAIL])
 
 
 def _weights(learner: SelfPlayLearner) -> dict[str, dict[str, np.ndarray]]:

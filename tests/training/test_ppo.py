@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ray.rllib.core.rl_module.rl_module import RLModule
 
@@ -74,6 +75,28 @@ def test_a_restored_run_continues_bitwise(small: Scenario, uninterrupted: Any, t
     assert fingerprint(second.learner_weights()) == uninterrupted[1]
     assert second.league.members("maker") == uninterrupted[2]
     second.stop()
+
+
+def test_what_is_judged_is_the_mean_of_the_tail_also_after_a_restart(small: Scenario, tmp_path: Path) -> None:
+    averaging = small.model_copy(update={"training": small.training.model_copy(update={"average_tail": 0.5})})
+    assert averaging.training.iterations == 4  # the tail is what iterations 3 and 4 leave behind
+    whole = build(averaging, tmp_path)
+    seen = []
+    for done in range(1, 5):
+        whole.train()
+        seen.append(whole.learner_weights()["maker"]["policy.0.weight"])
+        if done == 2:
+            assert (whole.profile_weights()["maker"]["policy.0.weight"] == seen[-1]).all()
+        if done == 3:
+            whole.save_to_path(str(tmp_path / "checkpoint"))
+    mean = whole.profile_weights()["maker"]["policy.0.weight"]
+    np.testing.assert_allclose(mean, 0.5 * (seen[2] + seen[3]), rtol=1e-5, atol=1e-7)
+    whole.stop()
+    again = build(averaging, tmp_path / "again")
+    again.restore_from_path(str(tmp_path / "checkpoint"))
+    again.train()
+    np.testing.assert_array_equal(again.profile_weights()["maker"]["policy.0.weight"], mean)
+    again.stop()
 
 
 @pytest.mark.slow
