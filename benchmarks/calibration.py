@@ -5,7 +5,8 @@ the first one maker quotes alone and starts from a constant distance 1/k; the an
 equation, played in the same market. In the second a maker sits opposite an
 Avellaneda-Stoikov maker; the answer is the best response to its table, by ODE in continuous time, values 3.541 for
 Avellaneda-Stoikov against itself and 4.9706 for the best response. The reference gain of the first game is measured on
-the judgement's own games, so it has no error of its own but the discretisation's.
+the judgement's own games, so it has no error of its own but the discretisation's. Two fluid games (`--exact`) whose
+gains the exact engine knows come first: the makers and the trader of L1 and the traders of E2 against naive others.
 """
 
 import argparse
@@ -20,11 +21,12 @@ from agents.makers import AvellanedaStoikov, ConstantSpread
 from arena.game import Game
 from arena.judge import trainer
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import JUDGEMENT, Job, Profile, Search, nash_gap
+from arena.nash_gap import JUDGEMENT, Job, Profile, Search, naive_acts, nash_gap
 from arena.rollout import Act, play, seeds_of
 from arena.scenario import EvaluationSettings, TrainingSettings, load
 from arena.solvers.option_model import OptionModel
 from arena.solvers.quoting import blind_maker, solve
+from arena.theory_panel import nominal_market
 from arena.training.frame import action_frame
 
 DUEL = 4.9706 - 3.541
@@ -104,13 +106,47 @@ def learned(case: str, iterations: int, games: int, seed: int) -> tuple[float, f
     return float((after - before).mean()) / known, spent
 
 
+def against_exact(scenario: str, iterations: int, games: int, seed: int) -> dict[str, tuple[float, float, float]]:
+    """Per seat of a fluid scenario against naive others: the exact gain, and the shares that two searches recover.
+
+    The searches are shifts alone and one fresh learned responder; all from the nominal start.
+    """
+    market = nominal_market(load(scenario).market)
+    profile, evaluation = naive_acts(market), EvaluationSettings(responder_iterations=iterations, responder_games=games)
+    reach = {role: frame[1] for role, frame in action_frame(market).items()}
+    exact = nash_gap(market, profile, Search(views=False), engine="gradient")
+    shifts = nash_gap(market, profile, Search(games=8, choice_games=8, shift_games=8, reach=reach), engine="search")
+    jobs = [Job(profile, seat.seat, seed, None) for seat in exact.seats]
+    game, seeds = Game(market, 8), seeds_of(evaluation.seed, 8, JUDGEMENT)
+    before = play(game, profile.acts, seeds)
+    out = {}
+    for known, found, weights in zip(
+        exact.seats, shifts.seats, trainer(market, TrainingSettings(), evaluation)(jobs), strict=True
+    ):
+        after = play(game, {**profile.acts, known.seat: player(weights)}, seeds)
+        gained = float((after.returns_of(known.seat) - before.returns_of(known.seat)).mean())
+        out[known.seat] = (known.gain, found.gain / known.gain, gained / known.gain)
+    return out
+
+
 def main() -> None:
     """Print one line per case and engine part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--responders", type=int, default=3, help="fresh learned responders per case")
     parser.add_argument("--iterations", type=int, default=EvaluationSettings().responder_iterations)
     parser.add_argument("--games", type=int, default=EvaluationSettings().responder_games)
+    parser.add_argument("--exact", action="store_true", help="only the fluid games that the exact engine solves")
     given = parser.parse_args()
+    for scenario in ("logistic_duel", "execution_game"):
+        for seed in range(given.responders):
+            for seat, (gain, shifts, one) in against_exact(scenario, given.iterations, given.games, seed).items():
+                print(
+                    f"{scenario:15} {seat:9} exact gain {gain:8.4f}   shifts {100 * shifts:6.1f} %   "
+                    f"learned responder {seed} {100 * one:6.1f} %",
+                    flush=True,
+                )
+    if given.exact:
+        return
     cases: tuple[str, ...] = ("monopoly", "duel")
     for case in cases:
         share, spent = _timed(lambda case=case: recovered(case))

@@ -92,7 +92,7 @@ def test_what_is_judged_is_the_mean_of_the_tail_also_after_a_restart(small: Scen
     mean = whole.profile_weights()["maker"]["policy.0.weight"]
     np.testing.assert_allclose(mean, 0.5 * (seen[2] + seen[3]), rtol=1e-5, atol=1e-7)
     whole.stop()
-    again = build(averaging, tmp_path / "again")
+    again = build(averaging, tmp_path)
     again.restore_from_path(str(tmp_path / "checkpoint"))
     again.train()
     np.testing.assert_array_equal(again.profile_weights()["maker"]["policy.0.weight"], mean)
