@@ -109,20 +109,23 @@ def panels(market: DealerMarket, learned: Played, solved: Mapping[str, Mapping[s
     """Asks, bids, rates and inventories over time: learned, and each equilibrium that is known."""
     edges = np.linspace(0.0, market.clock.horizon, market.clock.steps + 1)
     middles, unit = 0.5 * (edges[:-1] + edges[1:]), market.clock.unit
-    kinds = [("ask", "Asks", "distance from the mid, $"), ("bid", "Bids", "distance from the mid, $"),
-             ("rate", "Rates", f"lots per {unit}"), ("inventory", "Inventories", "lots")]  # fmt: skip
+    kinds = [
+        ("ask", "Asks", "distance from the mid, $", market.maker_names),
+        ("bid", "Bids", "distance from the mid, $", market.maker_names),
+        ("inventory", "Makers' inventories", "lots", market.maker_names),
+        ("rate", "Rates", f"lots per {unit}", market.executor_names),
+        ("inventory", "Traders' inventories", "lots", market.executor_names),
+    ]
     out = []
-    for kind, title, y_label in kinds:
+    for kind, title, y_label, seats in kinds:
         x = edges if kind == "inventory" else middles
-        series = []
-        for k, (seat, controls) in enumerate(learned.controls.items()):
-            own = learned.inventory[seat] if kind == "inventory" else controls.get(kind)
-            if own is None:
-                continue
-            series.append({"name": f"{seat}, learned", "y": own.tolist(), "style": k})
+        series: list[dict[str, Any]] = []
+        for seat in seats:
+            own = learned.inventory[seat] if kind == "inventory" else learned.controls[seat][kind]
+            series.append({"name": f"{seat}, learned", "y": own.tolist()})
             for name, one in solved.items():
                 if (path := _path(one, seat, kind, x)) is not None:
-                    series.append({"name": f"{seat}, {SHORT[name]}", "y": path.tolist(), "style": len(series) + 3})
+                    series.append({"name": f"{seat}, {SHORT[name]}", "y": path.tolist()})
         if series:
             caption = f"{title} from the nominal start: what was learned, and what theory plays."
             panel = {"title": title, "x_label": f"time ({unit}s)", "y_label": y_label, "x": x.tolist()}

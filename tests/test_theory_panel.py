@@ -44,7 +44,7 @@ def test_the_equilibrium_is_recognised_and_earns_what_theory_says() -> None:
     for row in found["tables"][0]["rows"]:
         assert float(row[1]) == pytest.approx(float(row[2]), abs=2e-3)  # 20 steps against continuous time
     titles = [panel["title"] for panel in found["panels"]]
-    assert titles == ["Asks", "Bids", "Rates", "Inventories"]
+    assert titles == ["Asks", "Bids", "Makers' inventories", "Rates", "Traders' inventories"]
     asks = {series["name"]: np.array(series["y"]) for series in found["panels"][0]["series"]}
     assert np.abs(asks["mm_0, learned"] - asks["mm_0, open-loop equilibrium"]).max() < 2e-3
     assert np.abs(asks["mm_0, learned"] - asks["mm_0, feedback equilibrium"]).max() > 0.1
