@@ -268,10 +268,10 @@ def figures_7_and_8() -> Redrawn:
         Claim("the out-of-the-money option has the wider spread", wide[1] > wide[0], wide[1] > wide[0]),
     ]
     drawn = []
-    for words, table in (("as in the paper", alone), ("with vega risk", joint)):
+    for words, table in (("separable risk", alone), ("vega risk", joint)):
         for name, side in zip(CURVES, (1, 0), strict=True):
-            for label, column in (("bid", 1 - side), ("ask", side)):
-                drawn.append(_two(lots, names, curves(table, column), f"{label}, {words}", name))
+            for label, column in (("Figure 7, bid", 1 - side), ("Figure 8, ask", side)):
+                drawn.append(_two(lots, names, curves(table, column), f"{label}: {words}", name))
     return Redrawn(
         "Figures 7 and 8: two options",
         "The second option's reaction cannot happen: rewards, penalties and controls of the paper's model are sums "
