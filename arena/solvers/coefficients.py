@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -33,6 +34,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "sqrt": np.sqrt,
     "log": np.log,
 }
+LONGEST = 500
+"""Characters of an expression: deeper nesting than these allow would exhaust the stack."""
 CHOICES: dict[str, Any] = {"min": np.minimum, "max": np.maximum}
 
 
@@ -71,9 +74,11 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
             check(node.right)
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
             check(node.operand)
-        elif (isinstance(node, ast.Constant) and type(node.value) in (int, float)) or (
-            isinstance(node, ast.Name) and node.id in ("t", "pi")
-        ):
+        elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            assert isinstance(node.value, int | float)
+            if abs(node.value) > sys.float_info.max:  # a whole number may have any number of digits
+                raise refuse("a number that is not finite")
+        elif isinstance(node, ast.Name) and node.id in ("t", "pi"):
             return
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
             if len(node.args) != 1 or node.keywords:
@@ -105,6 +110,8 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
             case _:
                 return FUNCTIONS[node.func.id](evaluate(node.args[0], t))
 
+    if len(text) > LONGEST:
+        raise ValueError(f"{name}: found an expression of {len(text)} characters; allowed are {LONGEST}.")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError) as error:

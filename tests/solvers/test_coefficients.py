@@ -71,11 +71,20 @@ def test_expression_evaluates_arithmetic_only(text):
         ({"t": [0, 1], "value": [1, math.inf]}, "not finite"),
         (math.nan, "must be finite"),
         (None, "allowed are a number"),
+        ("1 + " * 200 + "1", "found an expression of 801 characters; allowed are 500"),
+        ("1" + "0" * 400, "a number that is not finite"),
+        ("min(t)", "min with 1 arguments instead of two"),
     ],
 )
 def test_malformed_coefficients_end_in_one_sentence(given, says):
     with pytest.raises(ValueError, match=says):
         coefficient(given, "beta")
+
+
+def test_deep_and_wide_expressions_are_read():
+    assert coefficient("+".join(["1"] * 250)).constant == 250.0
+    assert coefficient("(" * 100 + "2" + ")" * 100).constant == 2.0
+    np.testing.assert_allclose(coefficient("max(0, 1 - 2*t, t)")(np.array([0.0, 0.4, 1.0])), [1.0, 0.4, 1.0])
 
 
 def test_bounds_and_player_lists_are_checked():
