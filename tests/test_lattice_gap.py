@@ -4,7 +4,9 @@ Expected numbers without another source are those of docs/model_quoting.md: the 
 6.77989 (constant 1/k) and 7.226588 (the optimum in 100 steps; its HJB table earns 7.226579).
 """
 
+import importlib.util
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -229,3 +231,32 @@ def test_a_price_that_moves_changes_nothing() -> None:
         result = play(Game(market, 20_000), acts(market, HJBMaker()), seeds_of(7, 20_000)).returns_of("mm_0")
         assert abs(result.mean() - found.value) < 4.42 * result.std() / np.sqrt(result.size)  # error rate 1e-5
         assert 0 <= found.gain < 2e-5
+
+
+# ------------------------------------------------------------------------------------------- the table of learned runs
+
+
+def benchmark():
+    path = Path(__file__).resolve().parent.parent / "benchmarks" / "learned_quoting.py"
+    found = importlib.util.spec_from_file_location("learned_quoting", path)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_runs_knows_the_optimum_and_the_constant() -> None:
+    measure = benchmark().alone
+    best, flat = (one.sit(SINGLE, "mm_0") for one in (HJBMaker(), ConstantSpread(half_spread="inverse_decay")))
+    assert measure(SINGLE, best)["G"] == pytest.approx(1.0)
+    assert measure(SINGLE, flat)["G"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_table_of_runs_knows_the_equilibrium() -> None:
+    market = changed("option_duel", "makers.inventory_limit=4", "clock.steps=25")
+    table, naive = (one.sit(market, "mm_0") for one in (MPEMaker(), ConstantSpread()))
+    row = benchmark().duel(market, table, [table, naive])
+    assert row["value / equilibrium's"] == row["against AS / equilibrium's"] == 1.0
+    assert 0 <= row["share of the value"] < 0.03  # the table is of continuous time, the market has 25 steps
+    other = benchmark().duel(market, naive, [table, naive])
+    assert other["exploitability"] > 3 * row["exploitability"]
+    assert row["newest less pool mean"] == pytest.approx(-other["newest less pool mean"])
