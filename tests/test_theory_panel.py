@@ -5,41 +5,19 @@ import json
 import numpy as np
 import pytest
 
+from agents.nash import NashMaker, NashTrader
 from arena.nash_gap import naive_acts
 from arena.scenario import dump, load, loads
-from arena.theory import answer
 from arena.theory_panel import against_theory, gap_lines, nominal_market, played
 
 TIME_ONLY = load("logistic_duel_time_only")
 
 
-def equilibrium_acts():
-    """The open-loop equilibrium of the duel, held over each step at its middle."""
-    market, told = TIME_ONLY.market, answer(TIME_ONLY).to_dict()
-    steps = market.clock.steps
-    middles = (np.arange(steps) + 0.5) / steps
-
-    def act(columns, layout):
-        table = np.stack([np.interp(middles, told["t"], column) for column in columns], axis=1)
-
-        def one(observation, noise):
-            step = np.rint((1.0 - np.asarray(observation, dtype=float)[:, 0]) * steps).astype(int)
-            return layout.to_unit(table[step])
-
-        return one
-
-    out = {}
-    for player in told["players"]:
-        if player["role"] == "maker":
-            ask, bid = np.array(player["ask"]), np.array(player["bid"])
-            out[player["name"]] = act([(ask + bid) / 2, (ask - bid) / 2], market.role("maker").action)
-        else:
-            out[player["name"]] = act([np.array(player["rate"])], market.role("executor").action)
-    return out
-
-
 def test_the_equilibrium_is_recognised_and_earns_what_theory_says() -> None:
-    found = against_theory(TIME_ONLY, equilibrium_acts(), [])
+    market = TIME_ONLY.market
+    acts = {seat: NashMaker().sit(market, seat) for seat in market.maker_names}
+    acts |= {seat: NashTrader().sit(market, seat) for seat in market.executor_names}
+    found = against_theory(TIME_ONLY, acts, [])
     assert "nearest to the open-loop equilibrium" in found["sentence"]
     for row in found["tables"][0]["rows"]:
         assert float(row[1]) == pytest.approx(float(row[2]), abs=2e-3)  # 20 steps against continuous time
