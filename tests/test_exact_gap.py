@@ -95,7 +95,7 @@ def seated(market: DealerMarket, information: str):
     [("logistic_duel_time_only", {10: 3.9e-6, 20: 2.4e-7}), ("execution_game", {20: 3.4e-4, 40: 2.1e-5})],
 )
 def test_the_open_loop_equilibrium_has_no_open_loop_gap(scenario: str, printed: dict[int, float]) -> None:
-    """Held at the middle of each step its gain is discretisation, as printed (section 8.1): a twelfth or less a halving."""
+    """Held at the middle of a step its gain is the discretisation printed in section 8.1, of fourth order."""
     market = load(scenario).market
     for steps, expected in printed.items():
         one = with_steps(market, steps)
