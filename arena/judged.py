@@ -137,6 +137,8 @@ def seats(run: Run) -> Section:
         for s in last
     ]
     out.lead = "Gain of the best response found for each seat against the final profile, on seeds not used to find it."
+    if is_exact(run.gaps[-1]):
+        out.lead = "Gain of each seat's best response against the final profile; intervals hold the draw of the starts."
     if (column(last, "gain") < 0.0).any():
         out.lead += " A negative gain means that no responder beat the seat's own play; it is shown as measured."
     interval = f"{run.percent} interval"

@@ -79,7 +79,7 @@ class TrainingSettings(BaseModel):
         0.5, gt=0, le=1, description="share of games in which all learning seats are new; new meets old in the rest"
     )
     average_tail: float = Field(
-        0.0, ge=0, lt=1, description="share of the iterations, the last ones, whose mean weights are judged; 0: the last"
+        0.0, ge=0, lt=1, description="share of the iterations, the last ones, whose mean weights are judged; 0: none"
     )
     seed: int = Field(0, ge=0, description="seed of games, networks and exploration")
     checkpoint_every: Count = Field(10, description="iterations between checkpoints")
