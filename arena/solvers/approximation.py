@@ -239,6 +239,11 @@ def _factor_conditions(factor: NoiseFactor, centre: Any, radius: float, horizon:
 
 def _theorem(checks: list[Condition]) -> str:
     broken = [entry.name for entry in checks if not entry.holds]
+    if broken == ["inventory noise"]:
+        return (
+            "Theorem 5.4 (open-loop Nash, at zero inventory noise); Theorem 5.5's uniqueness needs noise, existence is "
+            "by this computation"
+        )
     if broken:
         return f"none: not satisfied along the solution: {'; '.join(broken)}"
     return "Theorem 5.4 (open-loop Nash) and Theorem 5.5 (unique bounded solution with truncations)"
