@@ -318,6 +318,21 @@ def _fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> Sequ
     return exact_gap.fluid_gains(market, profile, search)
 
 
+def _by_the_clock(market: DealerMarket, profile: Profile) -> bool:
+    if market.flow.orders != "poisson" or market.flow.rule.kind != "logistic":
+        return False
+    from arena import own_inventory
+
+    return own_inventory.applies(market, profile.acts)
+
+
+def _own_inventory_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
+    from arena import own_inventory
+
+    found = own_inventory.gains(market, profile.acts)
+    return [SeatGain(seat, gain, 0.0, gain, gain, "exact", "own inventory") for seat, gain in found.items()]
+
+
 def _poisson_applies(market: DealerMarket, profile: Profile) -> bool:
     if market.flow.orders != "poisson" or market.flow.rule.kind != "logistic":
         return False
@@ -335,6 +350,7 @@ def _poisson_gains(market: DealerMarket, profile: Profile, search: Search) -> Se
 ENGINES: tuple[Engine, ...] = (
     Engine("lattice", _on_the_lattice, _lattice_gains),
     Engine("gradient", _fluid_applies, _fluid_gains),
+    Engine("own inventory", _by_the_clock, _own_inventory_gains),
     Engine("dynamic programming", _poisson_applies, _poisson_gains),
     Engine("search", lambda market, profile: True, search_gains),
 )

@@ -23,6 +23,7 @@ LAYERS = [
         "arena.fluid_game",
         "arena.fluid_response",
         "arena.poisson_response",
+        "arena.own_inventory",
         "arena.exact_gap",
         "arena.shifts",
         "arena.lattice_gap",
