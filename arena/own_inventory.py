@@ -138,7 +138,7 @@ def _maker(market: DealerMarket, game: FluidGame, plan: Schedule, m: int, start:
     lot, dt, c = market.flow.lot, game.dt, market.flow.rule.numbers()[0]
     way = 0.0 if not market.executors else (1.0 if market.executors[0].side == "buy" else -1.0)
     half = int(np.ceil(8.0 * game.horizon * (market.arrival_rates().max() + plan.rate.max()) ** 0.5 / lot**0.5)) + 40
-    q = start + lot * np.arange(-half - ORDERS - 1, half + ORDERS + 2)
+    q = start + lot * np.arange(-half - ORDERS - 1, half + ORDERS + 2, dtype=np.float64)
     inner = q[ORDERS + 1 : -ORDERS - 1]
     value = np.zeros(len(q))
     for t in range(game.steps - 1, -1, -1):
@@ -172,7 +172,7 @@ def _trader(market: DealerMarket, game: FluidGame, plan: Schedule, size: float, 
     share = _shares(game, market.flow.rule.numbers()[0], quoted)
     paid = quoted.min(axis=1) if own.price == "best" else (share * quoted).sum(axis=1)
     half = int(np.ceil(2.0 * size / lot)) + 40
-    left = size + lot * np.arange(-half - ORDERS - 1, half + ORDERS + 2)
+    left = size + lot * np.arange(-half - ORDERS - 1, half + ORDERS + 2, dtype=np.float64)
     inner = left[ORDERS + 1 : -ORDERS - 1]
     value, none = np.zeros(len(left)), np.zeros(len(inner))
     for t in range(game.steps - 1, -1, -1):

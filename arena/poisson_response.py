@@ -87,7 +87,8 @@ class Polynomials:
 
     def shift(self, by: Array) -> Array:
         """The matrix [K, K] that turns the coefficients of p(z) into those of p(z + by)."""
-        return np.linalg.lstsq(self.basis(self.nodes), self.basis(self.nodes + by), rcond=None)[0]
+        moved = np.linalg.lstsq(self.basis(self.nodes), self.basis(self.nodes + by), rcond=None)[0]
+        return np.asarray(moved, np.float64)
 
 
 class Field(NamedTuple):
