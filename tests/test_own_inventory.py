@@ -30,7 +30,8 @@ def test_two_programmes_agree_and_so_does_the_print() -> None:
     assert {seat.engine for seat in gap.seats} == {"own inventory"}
     found = np.array([seat.gain for seat in gap.seats])
     duel = PoissonDuel(DUEL, profile.acts, seeds_of(5, 256))
-    np.testing.assert_allclose(duel.gains(duel.nominal, 0, duel.values())[0], found, rtol=0.02, atol=5e-3)
+    smooth = duel.gains(duel.nominal, 0, duel.values(6), 6)[0]  # 2.2, 1.6, 1.4 % off for the trader, degrees 4 to 6
+    np.testing.assert_allclose(smooth, found, rtol=0.02)
     np.testing.assert_allclose(found[:2], [0.288, 0.250], rtol=0.05)  # 20 steps take 4 % off
 
 
