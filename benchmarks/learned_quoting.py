@@ -70,10 +70,10 @@ def duel(market: DealerMarket, act: object, members: list[object]) -> dict[str, 
 
 
 def main(runs: list[str]) -> None:
-    """Print one line per run, then the mean."""
+    """Print one line per run, then the mean over the runs of each scenario."""
     if not runs:
         raise SystemExit(f"name at least one run folder\n\n{__doc__}")
-    rows = []
+    rows: dict[str, list[dict[str, float]]] = {}
     for path in runs:
         run, scenario = RunFolder.open(Path(path))
         act = player(final_networks(run.path, scenario)["maker"])
@@ -83,9 +83,11 @@ def main(runs: list[str]) -> None:
             names = sorted(one.stem for one in (run.path / "league").glob("maker-*.npz"))
             chosen = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, MEMBERS).round().astype(int))]
             row = duel(scenario.market, act, [player(snapshot.read(run.path / "league", n).weights) for n in chosen])
-        rows.append(row)
+        rows.setdefault(scenario.name, []).append(row)
         print(f"{run.path}: " + ", ".join(f"{name} {value:.5g}" for name, value in row.items()), flush=True)
-    print("mean: " + ", ".join(f"{name} {np.mean([row[name] for row in rows]):.5g}" for name in rows[0]))
+    for scenario_name, found in rows.items():
+        means = ", ".join(f"{name} {np.mean([row[name] for row in found]):.5g}" for name in found[0])
+        print(f"{scenario_name}, mean of {len(found)}: {means}")
 
 
 if __name__ == "__main__":
