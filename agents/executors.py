@@ -29,8 +29,9 @@ class TWAP(BaseModel):
         layout = market.role("executor").action
         if "to_trade" in market.role("executor").observation:
             return _feedback(self.kind, market, lambda left, time_left: left / time_left)
-        steady = _unit(layout, np.full((1, 1), expected_order(market, seat) / market.clock.horizon))
-        return lambda observation, noise: np.broadcast_to(steady, (len(observation), 1))
+        order = market.mean_orders()[market.executor_names.index(seat)]
+        constant = _unit(layout, np.full((1, 1), order / market.clock.horizon))
+        return lambda observation, noise: np.broadcast_to(constant, (len(observation), 1))
 
 
 class AlmgrenChriss(BaseModel):
@@ -101,14 +102,6 @@ def _feedback(kind: str, market: DealerMarket, rate: Callable[[np.ndarray, np.nd
         return _unit(layout, rate(lots, time))
 
     return act
-
-
-def expected_order(market: DealerMarket, seat: str) -> float:
-    """Mean size of a seat's parent order, lots."""
-    position = market.executor_names.index(seat)
-    size = market.executors[position].size
-    mean = size if isinstance(size, float) else size.mean
-    return mean[position] if isinstance(mean, tuple) else mean
 
 
 def _unit(layout: Layout, rate: np.ndarray) -> np.ndarray:

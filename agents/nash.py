@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from agents.optimal_makers import as_action
 from arena.layout import STRICT
 from arena.markets.dealer import DealerMarket
 
@@ -44,14 +45,12 @@ class NashMaker(BaseModel):
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat; raises ValueError, with the reason, where the market has no such equilibrium."""
         controls = _controls(market, self.kind, self.information, seat)
-        m, count, layout = market.maker_names.index(seat), market.makers.count, market.role("maker").action
+        m, count = market.maker_names.index(seat), market.makers.count
 
         def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
             all_ = controls(_step(market, "maker", observation), observation)
-            ask, bid = all_[:, m], all_[:, count + m]
-            physical = np.zeros((len(observation), layout.size))  # a hedge offset, if there is one, is 0
-            physical[:, 0], physical[:, 1] = 0.5 * (ask + bid), 0.5 * (ask - bid)
-            return np.round(np.clip(layout.to_unit(physical), -1.0, 1.0), ROUND)
+            ask, bid = all_[:, m, None], all_[:, count + m, None]
+            return np.round(as_action(market, 0.5 * (ask + bid), 0.5 * (ask - bid)), ROUND)
 
         return act
 

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from agents.executors import expected_order
 from arena import fluid_game, poisson_response
 from arena.fluid_game import FluidGame, State
 from arena.fluid_response import CLOSED, FLAVOURS, Players, Starts, best_gains, follow
@@ -135,12 +134,9 @@ def _seat_gains(
 def nominal(game: FluidGame) -> State:
     """The start without its draws: mean inventories and orders; a coin falls on buying."""
     market = game.market
-    start = market.makers.initial_inventory
-    held = np.broadcast_to(np.asarray(start.mean if isinstance(start, Start) else start, dtype=float), game.makers)
     sign = {"buy": 1.0, "sell": -1.0, "coin": 1.0}
-    orders = [sign[one.side] * expected_order(market, name)
-              for one, name in zip(market.executors, market.executor_names, strict=True)]  # fmt: skip
-    return game.start(held[None], np.reshape(orders, (1, -1)))
+    orders = [sign[one.side] * lots for one, lots in zip(market.executors, market.mean_orders(), strict=True)]
+    return game.start(np.reshape(market.mean_inventories(), (1, -1)), np.reshape(orders, (1, -1)))
 
 
 def at_zero(state: State) -> Starts:

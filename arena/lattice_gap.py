@@ -56,7 +56,7 @@ def obstacle(market: DealerMarket) -> str:
     columns = {"time_left", "inventory"} | ({"maker_inventory"} if makers.count == 2 else set())
     if seen := {field.name for field in market.roles[0].observation} ^ columns:
         return f"makers see, or miss, {', '.join(sorted(seen))}; known is a policy of {', '.join(sorted(columns))}"
-    if isinstance(makers.initial_inventory, Start) or any(q != round(q) for q in _start(market)):
+    if isinstance(makers.initial_inventory, Start) or any(q != round(q) for q in market.mean_inventories()):
         return "games start at drawn or broken inventories; known is a start at whole lots"
     low, high = makers.min_distance, makers.max_distance
     half, skew = makers.half_spread, makers.skew
@@ -93,7 +93,7 @@ def tabulate(market: DealerMarket, act: Act) -> Array:
     wish = np.nan_to_num(np.asarray(act(seen, np.zeros((len(seen), role.action.size))), dtype=float))
     half, skew = role.action.from_unit(np.clip(wish, -1.0, 1.0)).T
     n = _inventories(market).size
-    distance = np.clip(np.stack([half - skew, half + skew], axis=-1), makers.min_distance, makers.max_distance)
+    distance = np.stack(makers.distances(half, skew), axis=-1)
     table = distance.reshape(steps, *(n,) * makers.count, 2)
     table[:, -1, ..., 0] = np.inf
     table[:, 0, ..., 1] = np.inf
@@ -105,7 +105,7 @@ def responses(market: DealerMarket, acts: Mapping[str, Act]) -> dict[str, Respon
     if why := obstacle(market):
         raise ValueError(why)
     tables = {seat: tabulate(market, acts[seat]) for seat in market.maker_names}
-    start = tuple(int(q) + _inventories(market).size // 2 for q in _start(market))
+    start = tuple(int(q) + _inventories(market).size // 2 for q in market.mean_inventories())
     if market.makers.count == 1:
         seat = market.maker_names[0]
         problem = maker_problem(market, seat)
@@ -150,9 +150,3 @@ def _inventories(market: DealerMarket) -> NDArray[np.int64]:
     assert market.makers.inventory_limit is not None
     return np.arange(-int(market.makers.inventory_limit), int(market.makers.inventory_limit) + 1)
 
-
-def _start(market: DealerMarket) -> tuple[float, ...]:
-    """First inventories, lots, by seat; the centre of a draw."""
-    start = market.makers.initial_inventory
-    first = start.mean if isinstance(start, Start) else start
-    return first if isinstance(first, tuple) else (first,) * market.makers.count

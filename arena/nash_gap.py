@@ -298,10 +298,17 @@ def _on_the_lattice(market: DealerMarket, profile: Profile) -> bool:
 
 def _lattice_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
     found = lattice_gap.responses(market, profile.acts)
-    return [
-        SeatGain(seat, one.gain, 0.0, one.gain, one.gain, "exact", "best response on the lattice")
-        for seat, one in found.items()
-    ]
+    return _certain({seat: one.gain for seat, one in found.items()}, "best response on the lattice")
+
+
+def _certain(gains: Mapping[str, float], engine: str) -> list[SeatGain]:
+    """Gains without any error, by seat."""
+    return [SeatGain(seat, gain, 0.0, gain, gain, "exact", engine) for seat, gain in gains.items()]
+
+
+def _random_logistic(market: DealerMarket) -> bool:
+    """What both programmes for random orders need, asked first: it spares the others the import of torch."""
+    return market.flow.orders == "poisson" and market.flow.rule.kind == "logistic"
 
 
 def _fluid_applies(market: DealerMarket, profile: Profile) -> bool:
@@ -319,7 +326,7 @@ def _fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> Sequ
 
 
 def _by_the_clock(market: DealerMarket, profile: Profile) -> bool:
-    if market.flow.orders != "poisson" or market.flow.rule.kind != "logistic":
+    if not _random_logistic(market):
         return False
     from arena import own_inventory
 
@@ -329,12 +336,11 @@ def _by_the_clock(market: DealerMarket, profile: Profile) -> bool:
 def _own_inventory_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
     from arena import own_inventory
 
-    found = own_inventory.gains(market, profile.acts)
-    return [SeatGain(seat, gain, 0.0, gain, gain, "exact", "own inventory") for seat, gain in found.items()]
+    return _certain(own_inventory.gains(market, profile.acts), "own inventory")
 
 
 def _poisson_applies(market: DealerMarket, profile: Profile) -> bool:
-    if market.flow.orders != "poisson" or market.flow.rule.kind != "logistic":
+    if not _random_logistic(market):
         return False
     from arena import exact_gap
 

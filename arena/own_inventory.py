@@ -93,8 +93,8 @@ def schedule(market: DealerMarket, acts: Mapping[str, Act]) -> Schedule:
                 controls[name].append(role.action.from_unit(action)[0])
         half, skew = np.array(controls["maker"]).T
         rate = np.clip(controls["executor"][0], *market.executors[0].rate) if market.executors else np.zeros(1)
-        quoted = np.clip(np.stack([half + skew, half - skew]), makers.min_distance, makers.max_distance)
-        rows.append(np.concatenate([*quoted, rate]))
+        bid, ask = makers.distances(half, skew)
+        rows.append(np.concatenate([ask, bid, rate]))
         game.advance()
     table, count = np.array(rows), makers.count
     return Schedule(table[:, :count], table[:, count : 2 * count], table[:, -1])
@@ -103,10 +103,9 @@ def schedule(market: DealerMarket, acts: Mapping[str, Act]) -> Schedule:
 def gains(market: DealerMarket, acts: Mapping[str, Act]) -> dict[str, float]:
     """The gain of each seat's best response from the market's start."""
     plan, game = schedule(market, acts), FluidGame(market)
-    start = np.broadcast_to(np.asarray(market.makers.initial_inventory, dtype=float), market.makers.count)
-    out = {}
+    start, out = market.mean_inventories(), {}
     for m, seat in enumerate(market.maker_names):
-        best, stay = (_maker(market, game, plan, m, float(start[m]), free) for free in (True, False))
+        best, stay = (_maker(market, game, plan, m, start[m], free) for free in (True, False))
         out[seat] = best - stay
     for seat, one in zip(market.executor_names, market.executors, strict=True):
         assert isinstance(one.size, float)

@@ -26,11 +26,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.executors import expected_order
 from arena.fluid_game import FluidGame, State, moves, one_quiet_asset
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
-from arena.markets.dealer_seats import Start
 from arena.rollout import Act, play
 
 Array = NDArray[np.float64]
@@ -173,9 +171,9 @@ class PoissonDuel:
             moved = [self.acts[seat](own[:, k], noise) for k, seat in enumerate(role.agents)]
             actions[role.name] = np.stack([layout.from_unit(np.clip(one, -1.0, 1.0)) for one in moved], axis=1)
         half, skew = actions["maker"][:, :, 0], actions["maker"][:, :, 1]
-        least, most = self.market.makers.min_distance, self.market.makers.max_distance
+        bid, ask = self.market.makers.distances(half, skew)
         rate = np.clip(actions["executor"][:, 0, 0], *self.bounds)
-        return Controls(np.clip(half + skew, least, most), np.clip(half - skew, least, most), rate)
+        return Controls(ask, bid, rate)
 
     def _share(self, distance: Array) -> Array:
         weight = np.exp(self.offset - self.sharpness * (distance - distance.min(axis=1, keepdims=True)))
@@ -268,8 +266,7 @@ class PoissonDuel:
         makers, (ask, bid) = self.market.makers, out
         half = np.clip(0.5 * (ask[:, seat] + bid[:, seat]), *makers.half_spread)
         skew = np.clip(0.5 * (ask[:, seat] - bid[:, seat]), *makers.skew)
-        ask[:, seat] = np.clip(half + skew, makers.min_distance, makers.max_distance)
-        bid[:, seat] = np.clip(half - skew, makers.min_distance, makers.max_distance)
+        bid[:, seat], ask[:, seat] = makers.distances(half, skew)
         return now._replace(ask=ask, bid=bid)
 
     def _quote(self, distance: Array, cost: Array, seat: int) -> Array:
@@ -287,6 +284,4 @@ class PoissonDuel:
 
 def _nominal(market: DealerMarket, way: float) -> Array:
     """The start [1, 3] with draws replaced by their means."""
-    start = market.makers.initial_inventory
-    held = np.broadcast_to(np.asarray(start.mean if isinstance(start, Start) else start, dtype=float), 2)
-    return np.array([[*held, way * expected_order(market, market.executor_names[0])]])
+    return np.array([[*market.mean_inventories(), way * market.mean_orders()[0]]])

@@ -94,5 +94,4 @@ def _distances(
     noise = np.zeros((len(seen), role.action.size))
     action = role.action.from_unit(np.clip(act(seen, noise), -1.0, 1.0))
     half, skew = (action[:, role.action.slice(f"{name}[{product}]")][:, 0] for name in ("half_spread", "skew"))
-    least, most = market.makers.min_distance, market.makers.max_distance
-    return np.clip(half - skew, least, most), np.clip(half + skew, least, most)
+    return market.makers.distances(half, skew)

@@ -123,7 +123,7 @@ def makers_traders_of(market: DealerMarket) -> MakersTraders:
     orders = _orders(market)
     buy, sell = noise_rates(market)
     return makers_traders(
-        _held(market),
+        list(market.mean_inventories()),
         (-orders).tolist(),
         horizon=market.clock.horizon,
         share=share,
@@ -230,7 +230,7 @@ def _mean_field(market: DealerMarket, population: Population, times: np.ndarray)
     rule, n = market.flow.rule, len(market.executors)
     assert rule.kind == "relative"
     found = mean_field(
-        _held(market),
+        list(market.mean_inventories()),
         population.inventory.tolist(),
         horizon=market.clock.horizon,
         fill_decay=rule.fill_decay,
@@ -307,18 +307,8 @@ def _alike(market: DealerMarket, names: tuple[str, ...]) -> None:
 
 def _orders(market: DealerMarket) -> np.ndarray:
     """Mean parent orders in lots, > 0 to buy [N]."""
-    out = []
-    for j, executor in enumerate(market.executors):
-        size = executor.size.mean if isinstance(executor.size, Start) else executor.size
-        lots = size[j] if isinstance(size, tuple) else size
-        out.append(lots if executor.side == "buy" else -lots)
-    return np.array(out)
-
-
-def _held(market: DealerMarket) -> list[float]:
-    """Mean initial inventories of the makers, lots [M]."""
-    start = market.makers.initial_inventory
-    return _each(start.mean if isinstance(start, Start) else start, market.makers.count)
+    towards = [1.0 if executor.side == "buy" else -1.0 for executor in market.executors]
+    return np.array(towards) * market.mean_orders()
 
 
 def _each(value: Any, count: int) -> list[Any]:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.executors import expected_order
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
 from arena.markets.dealer_seats import Start
@@ -38,8 +37,8 @@ def nominal_market(market: DealerMarket) -> DealerMarket:
     tree = market.model_dump(mode="json")
     if isinstance(market.makers.initial_inventory, Start):
         tree["makers"]["initial_inventory"] = market.makers.initial_inventory.mean
-    for name, executor in zip(market.executor_names, tree["executors"], strict=True):
-        executor["size"] = expected_order(market, name)
+    for lots, executor in zip(market.mean_orders(), tree["executors"], strict=True):
+        executor["size"] = lots
     return DealerMarket.model_validate(tree)
 
 

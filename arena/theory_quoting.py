@@ -240,15 +240,14 @@ def quotes_beside(market: DealerMarket, acts: Mapping[str, Act], told: QuotingAn
 
 def _quoted(market: DealerMarket, act: Act, product: int, one: Quoting) -> Array:
     """The distances [N, 2Q+1, 2] that an act quotes at the start of each step and each inventory of one product."""
-    role, clock, makers = market.roles[0], market.clock, market.makers
+    role, clock = market.roles[0], market.clock
     left, lots = np.meshgrid(clock.horizon - clock.dt * np.arange(clock.steps), one.inventory, indexing="ij")
     seen = np.zeros((left.size, role.observation.size), np.float32)
     seen[:, role.observation.slice("time_left")] = left.reshape(-1, 1)
     seen[:, role.observation.slice("inventory").start + product] = lots.ravel()
     action = role.action.from_unit(np.clip(act(seen, np.zeros((left.size, role.action.size))), -1.0, 1.0))
     half, skew = action[:, 2 * product], action[:, 2 * product + 1]
-    distance = np.clip(np.stack([half - skew, half + skew], axis=-1), makers.min_distance, makers.max_distance)
-    return distance.reshape(*left.shape, 2)
+    return np.stack(market.makers.distances(half, skew), axis=-1).reshape(*left.shape, 2)
 
 
 def _over(one: Quoting, quoted: Array) -> list[dict[str, Any]]:

@@ -201,6 +201,17 @@ class DealerMarket(BaseModel):
         """`trader_0`, ..."""
         return tuple(f"trader_{j}" for j in range(len(self.executors)))
 
+    def mean_inventories(self) -> tuple[float, ...]:
+        """Inventories that the makers start with, lots of each product, by maker; the centre where they are drawn."""
+        start = self.makers.initial_inventory
+        mean = start.mean if isinstance(start, Start) else start
+        return mean if isinstance(mean, tuple) else (mean,) * self.makers.count
+
+    def mean_orders(self) -> tuple[float, ...]:
+        """Sizes of the parent orders, lots, by executor; the centre where they are drawn."""
+        sizes = [one.size.mean if isinstance(one.size, Start) else one.size for one in self.executors]
+        return tuple(size[j] if isinstance(size, tuple) else size for j, size in enumerate(sizes))
+
     def arrival_rates(self) -> np.ndarray:
         """Noise orders in lots per clock unit, mean over each step: [T, n, 2] (bid, ask)."""
         clock, rate = self.clock, self.flow.arrival_rate

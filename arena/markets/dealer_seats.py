@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
 from arena.layout import STRICT
@@ -131,6 +133,13 @@ class Makers(BaseModel):
         if any(wrong):
             raise ValueError("\n".join(line for line in wrong if line))
         return self
+
+    def distances(
+        self, half: NDArray[np.float64], skew: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bid and ask distances that half-spreads and skews of any shape mean, clipped as the market clips them."""
+        least, most = self.min_distance, self.max_distance
+        return np.clip(half - skew, least, most), np.clip(half + skew, least, most)
 
 
 class Executor(BaseModel):

@@ -6,12 +6,7 @@ import pytest
 from arena.game import Game
 from arena.markets.ledger import LedgerError, first_broken
 from arena.rollout import seeds_of
-
-CHAIN = [
-    {"name": "C95", "right": "call", "strike": 95, "expiry": 63},
-    {"name": "P100", "right": "put", "strike": 100, "expiry": 40, "implied_volatility": 0.25},
-]
-BUYER = {"product": "C95", "side": "buy", "size": 30, "rate": [0, 600], "temporary_impact": 0.002}
+from tests.markets.accounts import BUYER, CHAIN
 
 
 def start(tools):
