@@ -31,6 +31,8 @@ INSIDE = 0.999
 MEMORY, ROUNDS, HALVINGS = 12, 300, 25
 FLAT = 2e-5
 """A row is finished when no component of its gradient (currency per natural unit of an action) is larger."""
+PATIENCE, STILL = 12, 1e-9
+"""So is a row whose last PATIENCE rounds raised its value by less than this share: networks with kinks have no flat."""
 ACCEPT = 1e-4
 
 
@@ -166,13 +168,14 @@ class Problems:
 
 
 def ascend(value: Callable[[NDArray[np.int64], Array], tuple[Array, Array]], start: Array) -> tuple[Array, Array]:
-    """Climb from `start` [R, n] in every row alone: values [R] and points [R, n] where the gradient is flat.
+    """Climb from `start` [R, n] in every row alone: values [R] and points [R, n] where it rises no more.
 
     L-BFGS (Nocedal & Wright 2006, algorithm 7.4) with backtracking; rows that are done leave the batch.
     """
     x = start.copy()
     best, slope = value(np.arange(len(x)), x)
     s, y = np.zeros((MEMORY, *x.shape)), np.zeros((MEMORY, *x.shape))
+    earlier = np.full((PATIENCE, len(x)), -np.inf)
     live = np.flatnonzero(np.abs(slope).max(axis=1) > FLAT)
     for count in range(ROUNDS):
         if not len(live):
@@ -193,7 +196,9 @@ def ascend(value: Callable[[NDArray[np.int64], Array], tuple[Array, Array]], sta
             x[took], best[took], slope[took] = there[good], found[good], tilt[good]
             moved[trying[good]] = True
             step[trying[~good]] *= 0.3
-        live = live[moved & (np.abs(slope[live]).max(axis=1) > FLAT)]
+        rising = best - earlier[count % PATIENCE] > STILL * (1.0 + np.abs(best))
+        earlier[count % PATIENCE] = best
+        live = live[moved & rising[live] & (np.abs(slope[live]).max(axis=1) > FLAT)]
     return best, x
 
 

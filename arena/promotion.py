@@ -76,6 +76,9 @@ class PromotionSettings(BaseModel):
     error: float = Field(
         0.05, gt=0, lt=1, description="chance of a false promotion in a stretch of looks up to the next promotion"
     )
+    together: float = Field(
+        0.0, ge=0, le=1, description="share of these games in which today's learners, not old members, sit elsewhere"
+    )
     minimum_gain: float = Field(0.0, ge=0, description="gain that must be exceeded ($ per game and seat)")
     minimum_volume: float = Field(
         1.0, ge=0, description="a policy that trades less is passive and is not promoted (lots per game and seat)"

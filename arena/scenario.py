@@ -74,7 +74,12 @@ class TrainingSettings(BaseModel):
     initial_std: Positive = Field(
         0.5, description="standard deviation of exploration at the start, in output units of the network"
     )
-    final_std: Positive = Field(0.05, description="lower bound of the learned standard deviation, in the same units")
+    final_std: Positive = Field(0.05, description="its lower bound, or its end if it is scheduled; in the same units")
+    exploration: Literal["learned", "scheduled"] = Field(
+        "learned",
+        description="learned: the standard deviation follows its own gradient; "
+        "scheduled: it falls by a constant ratio an iteration from initial_std to final_std",
+    )
     together: float = Field(
         0.5, gt=0, le=1, description="share of games in which all learning seats are new; new meets old in the rest"
     )

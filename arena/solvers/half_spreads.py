@@ -7,7 +7,7 @@ ever wants to stop widening) gives inf. k = fill_decay, kappa = sharpness.
 import math
 
 from scipy.optimize import brentq
-from scipy.special import lambertw
+from scipy.special import wrightomega
 
 
 def soft_best_nash(makers: int, fill_decay: float, sharpness: float) -> float:
@@ -24,19 +24,22 @@ def soft_best_joint(fill_decay: float) -> float:
 
 def logit_nash(makers: int, fill_decay: float, outside: float) -> float:
     """delta = 1 / (k (1 - s)), s = e^{-k delta} / (w0 + M e^{-k delta}); the one root of an increasing function."""
+    if makers == 1:
+        return logit_joint(1, fill_decay, outside)
     _check(makers, fill_decay=fill_decay, outside=outside)
 
     def excess(y: float) -> float:  # y = k delta
         weight = math.exp(-y)
         return y - (outside + makers * weight) / (outside + (makers - 1) * weight)
 
-    return float(brentq(excess, 1.0, 1.0 + 1.0 / outside, xtol=1e-15)) / fill_decay  # s < 1/(1 + w0)
+    most = min(1.0 + 1.0 / outside, makers / (makers - 1))  # s < 1/(1 + w0) and s < 1/M
+    return float(brentq(excess, 1.0, most, xtol=1e-15)) / fill_decay
 
 
 def logit_joint(makers: int, fill_decay: float, outside: float) -> float:
     """delta = (1 + W(M / (e w0))) / k, with Lambert's W: the root of k delta = 1 + (M/w0) e^{-k delta}."""
     _check(makers, fill_decay=fill_decay, outside=outside)
-    return (1.0 + float(lambertw(makers / (math.e * outside)).real)) / fill_decay
+    return (1.0 + float(wrightomega(math.log(makers) - 1.0 - math.log(outside)))) / fill_decay  # omega(x) = W(e^x)
 
 
 def logistic_nash(makers: int, sharpness: float) -> float:

@@ -27,7 +27,7 @@ from agents.network import Network, Weights
 from arena.markets.market import Role
 from arena.training.block import Played
 from arena.training.connector import make_batch
-from arena.training.responder import learning_rate
+from arena.training.responder import learning_rate, set_exploration
 from arena.training.surrogate import make_optimizer, update
 
 
@@ -168,6 +168,7 @@ class SelfPlayLearner(PPOTorchLearner):
         optimizer.param_groups[0]["lr"] = step_size
         key = int.from_bytes(hashlib.blake2b(f"{settings.seed}|{iteration}|{name}".encode(), digest_size=8).digest())
         seen = update(network, optimizer, batch, settings, torch.Generator().manual_seed(key))
+        set_exploration(network, settings, iteration + 1, settings.iterations)
         return seen | {"lr": step_size}
 
     def _network(self, name: str) -> Network:

@@ -3,6 +3,7 @@
 The same network, block player, batch and PPO update as self-play. Its gain is a lower bound of the best response's.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -38,12 +39,26 @@ class LearningSettings(UpdateSettings, Protocol):
     def activation(self) -> str: ...
     @property
     def initial_std(self) -> float: ...
+    @property
+    def exploration(self) -> str: ...
 
 
 def learning_rate(settings: LearningSettings, iteration: int, iterations: int) -> float:
     """The step size of iteration 0, 1, … of a run: constant, or falling linearly to 0 after the last."""
     left = 1.0 if settings.schedule == "constant" else max(0.0, 1.0 - iteration / iterations)
     return settings.learning_rate * left
+
+
+def set_exploration(network: Network, settings: LearningSettings, iteration: int, iterations: int) -> None:
+    """Give a network the standard deviation of iteration 0, 1, … of a run, if it follows a schedule.
+
+    It falls geometrically: a policy moves by a share of its own exploration in one update, so it must stay wide until
+    the mean has arrived; the gradient of the standard deviation knows nothing of that and narrows it early.
+    """
+    if settings.exploration == "scheduled":
+        done = min(1.0, iteration / iterations)
+        with torch.no_grad():
+            network.log_std.fill_(math.log(settings.initial_std ** (1.0 - done) * settings.final_std ** done))
 
 
 def train_responder(
@@ -60,7 +75,7 @@ def train_responder(
 ) -> dict[str, np.ndarray]:
     """Learn to play `seat` against `opponents` (an act for every other agent) and return the weights.
 
-    `initial` warm-starts policy and critic, with exploration set back to `initial_std` / 2 where it is smaller.
+    `initial` warm-starts policy and critic, with learned exploration set back to `initial_std` / 2 where it is smaller.
     `watch(iteration, statistics)` is called after every iteration. Raises ValueError for an unknown or missing seat.
     """
     role = next((role for role in market.roles if seat in role.agents), None)
@@ -93,6 +108,7 @@ def train_responder(
         others = {agent: act for agent, act in opponents.items() if agent != seat}
         generator = torch.Generator().manual_seed(seed)
         for iteration in range(iterations):
+            set_exploration(network, settings, iteration, iterations)
             seeds = np.random.SeedSequence([seed, iteration]).generate_state(games, np.uint64)
             played = play_block(game, seeds, seats, {role.name: network.weights()}, lineup, {}, others)
             tracks = [played.tracks[role.name]]

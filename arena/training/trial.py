@@ -1,7 +1,11 @@
 """Is new better than old? Paired games of a candidate and its incumbent, seat by seat, on the same seeds and others.
 
 For each learning seat of the role the same games are played twice: once with the candidate in the seat, once with the
-role's newest member; the league's `elsewhere` mixture sits in all other learning seats. `League.consider` judges.
+role's newest member. In a share `promotion.together` of the line-ups today's learners sit in all other learning seats,
+in the rest the league's `elsewhere` mixture. `League.consider` judges.
+
+Where pay-offs hang on the others, members of old need not be met best by whoever is best today: makers who have learned
+to compete lose against a rival who has not. Then only a look among today's learners lets a league grow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +41,7 @@ class Trial:
 
     def __init__(
         self, league: League, seats: Mapping[str, Sequence[int]], role: str, candidate: Weights, iteration: int,
-        *, exploiter: bool = False,
+        *, exploiter: bool = False, learners: Mapping[str, Weights] | None = None,
     ):  # fmt: skip
         self.role, self.seats, incumbent = role, list(seats[role]), league.latest(role)
         seeds = league.promotion_seeds(role, iteration)
@@ -45,13 +49,16 @@ class Trial:
         block = max((d for d in range(8, LARGEST_BLOCK + 1) if self.games % d == 0), default=self.games)
         self.blocks = self.games // block
         self.groups = group_count(max(league.settings.slots, LEAST_UNITS), self.blocks, block, least=2)
+        today = {_today(one): (learners or {})[one] for one in seats if league.settings.promotion.together > 0}
         self.others = _others(league, seats, role, iteration, self.blocks * self.groups, exploiter)
+        self.together = all(name in today for slot in self.others for named in slot.values() for name in named)
         lineups = []
         for position in range(len(self.seats)):
             for player in (CANDIDATE, incumbent):
                 lineups += deal([_with(slot, role, position, player) for slot in self.others], self.blocks)
         names = {name for block_lineups in lineups for one in block_lineups.values() for name in one.members}
-        members = {name: candidate if name == CANDIDATE else league.weights(name) for name in sorted(names)}
+        known = {CANDIDATE: candidate, **today}
+        members = {name: known[name] if name in known else league.weights(name) for name in sorted(names)}
         self.order = Order(
             iteration=iteration,
             learners={},
@@ -73,12 +80,13 @@ class Trial:
                 payoff[position, version] = np.concatenate([one.returns[self.role][:, seat] for one in played])
                 if version == 0:
                     volume[position] = np.concatenate([one.volume[self.role][:, seat] for one in played])
-        if len(self.others) < LEAST_UNITS:
+        if len(self.others) < LEAST_UNITS or self.together:
             return Outcome(payoff[:, 0].T, payoff[:, 1].T, volume.T, None, [])
         width = self.games // (self.blocks * self.groups)
         block, group = np.divmod(np.arange(self.games) // width, self.groups)
         met = [
-            sorted({one for names in slot.values() for one in names if isinstance(one, str)}) for slot in self.others
+            sorted({str(one) for names in slot.values() for one in names if not str(one).startswith(CANDIDATE)})
+            for slot in self.others
         ]
         return Outcome(payoff[:, 0].T, payoff[:, 1].T, volume.T, block + self.blocks * group, met)
 
@@ -89,6 +97,8 @@ def _others(
     """Who sits around the seat on trial, for each line-up; an exploiter meets the newest members only."""
     if exploiter:
         return [{one: [league.latest(one)] * len(own) for one, own in seats.items()} for _ in range(count)]
+    among = round(league.settings.promotion.together * count)  # the first line-ups; each has games of its own
+    now: Slot = {one: [_today(one)] * len(own) for one, own in seats.items()}
     drawn = {
         (one, position): league.draw(
             one, iteration, count, rule=league.settings.elsewhere, against=role, purpose=f"look seat {position}"
@@ -96,7 +106,15 @@ def _others(
         for one, own in seats.items()
         for position in range(len(own))
     }
-    return [{one: [drawn[one, p][i] for p in range(len(own))] for one, own in seats.items()} for i in range(count)]
+    old: list[Slot] = [
+        {one: [drawn[one, p][i] for p in range(len(own))] for one, own in seats.items()} for i in range(among, count)
+    ]
+    return [now] * among + old
+
+
+def _today(role: str) -> str:
+    """The name under which a role's learner sits elsewhere."""
+    return f"{CANDIDATE}-{role}"
 
 
 def _with(slot: Slot, role: str, position: int, player: str) -> Slot:

@@ -1,4 +1,4 @@
-"""Accounts of the dealer market under every hedge, risk and flow rule and on random markets, recomputed from the trace."""
+"""Accounts of the dealer market under every hedge, risk and flow rule and on random markets, from the trace."""
 
 import numpy as np
 import pytest

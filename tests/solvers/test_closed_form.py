@@ -120,6 +120,14 @@ def test_logit_half_spreads_are_best_answers(makers):
     assert joint == pytest.approx(nash) if makers == 1 else joint > nash
 
 
+@pytest.mark.parametrize("outside", [2.3e-309, 1e-12, 1e9])
+def test_logit_half_spreads_at_extreme_weights_of_not_trading(outside):
+    alone = half_spreads.logit_nash(1, 1.0, outside)
+    assert alone == half_spreads.logit_joint(1, 1.0, outside)
+    assert math.log(alone - 1.0) + alone == pytest.approx(-math.log(outside), abs=1e-6)  # y = 1 + e^{-y} / w0
+    assert half_spreads.logit_nash(2, 1.0, outside) == pytest.approx(2.0 if outside < 1.0 else 1.0, abs=1e-6)
+
+
 def test_logistic_and_relative_half_spreads():
     nash = half_spreads.logistic_nash(3, 20.0)
 

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.learned import player
 from arena.game import Game
 from arena.league import League, LeagueSettings
+from arena.rollout import play
 from arena.scenario import Scenario
 from arena.snapshot import Snapshot
 from arena.training.block import EXPLOITER, NEW, Played, play_block
@@ -16,6 +18,7 @@ from arena.training.lineups import deal, draw_slots, group_count
 from arena.training.trial import Trial
 
 SEATS = {"maker": [0, 1], "executor": [0]}
+AGENTS = ("mm_0", "mm_1", "trader_0")
 
 
 @pytest.fixture
@@ -111,3 +114,20 @@ def test_a_look_compares_seat_by_seat_with_the_same_others(small: Scenario, leag
     assert np.array_equal(np.concatenate(trial.order.seeds[: trial.blocks]), first)
     other = Trial(league, SEATS, "maker", networks("maker", 99), 6)
     assert not np.array_equal(np.concatenate(other.order.seeds[: other.blocks]), first)  # fresh games at every look
+
+
+def test_a_look_among_todays_learners_seats_them_elsewhere(small: Scenario, tmp_path: Path, networks: Any) -> None:
+    promotion = small.league.promotion.model_copy(update={"together": 1.0})
+    settings = small.league.model_copy(update={"promotion": promotion})
+    league = fill(League(tmp_path, settings, {"maker": 2, "executor": 1}, scenario_hash="x", seed=3), networks)
+    learners = {"maker": networks("maker", 99), "executor": networks("executor", 98)}
+    trial = Trial(league, SEATS, "maker", learners["maker"], 4, learners=learners)
+    outcome = trial.outcome(played(trial, small, league))
+    assert outcome.groups is None
+    assert not outcome.met
+    acts = {agent: player(learners["maker" if agent.startswith("mm_") else "executor"]) for agent in AGENTS}
+    old = {**acts, "mm_1": player(league.weights("maker-00002"))}
+    seeds = league.promotion_seeds("maker", 4)
+    for got, line in ((outcome.new, acts), (outcome.old, old)):
+        again = play(Game(small.market, len(seeds)), line, seeds).returns_of("mm_1")
+        np.testing.assert_allclose(got[:, 1], again, atol=1e-3)

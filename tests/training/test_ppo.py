@@ -99,6 +99,22 @@ def test_what_is_judged_is_the_mean_of_the_tail_also_after_a_restart(small: Scen
     again.stop()
 
 
+def test_exploration_follows_its_schedule_also_after_a_restart(small: Scenario, tmp_path: Path) -> None:
+    given = {"exploration": "scheduled", "initial_std": 0.4, "final_std": 0.1, "iterations": 4}
+    scenario = small.model_copy(update={"training": small.training.model_copy(update=given)})
+    algorithm = build(scenario, tmp_path)
+    algorithm.train()
+    assert algorithm.learner_weights()["maker"]["log_std"] == pytest.approx(np.log(0.4 * 0.25**0.25))
+    algorithm.save_to_path(str(tmp_path / "saved"))
+    algorithm.stop()
+    restored = build(scenario, tmp_path)
+    restored.restore_from_path(str(tmp_path / "saved"))
+    restored.train()
+    for weights in restored.learner_weights().values():
+        assert weights["log_std"] == pytest.approx(np.log(0.2))
+    restored.stop()
+
+
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_the_batch_stays_the_same(
     small: Scenario, uninterrupted: Any, tmp_path: Path

@@ -7,10 +7,11 @@ import pytest
 
 from agents.learned import player
 from agents.makers import naive_profile
+from agents.network import Network
 from arena.game import Game
 from arena.rollout import play, seeds_of
 from arena.scenario import Scenario
-from arena.training.responder import learning_rate, train_responder
+from arena.training.responder import learning_rate, set_exploration, train_responder
 
 
 def opponents(scenario: Scenario) -> dict[str, Any]:
@@ -54,3 +55,20 @@ def test_step_sizes_fall_to_zero_after_the_last_iteration(small: Scenario) -> No
     assert [learning_rate(settings, i, 4) for i in range(5)] == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4, 0.0])
     constant = settings.model_copy(update={"schedule": "constant"})
     assert learning_rate(constant, 3, 4) == 1e-3
+
+
+def test_scheduled_exploration_falls_by_a_constant_ratio_and_learned_one_is_left_alone(small: Scenario) -> None:
+    network = Network(small.market.roles[0].observation, np.zeros(2), np.ones(2), initial_std=0.3)
+    given = {"initial_std": 0.8, "final_std": 0.05}
+    set_exploration(network, small.training.model_copy(update=given), 1, 4)
+    assert network.weights()["log_std"] == pytest.approx(np.log([0.3, 0.3]))
+    scheduled = small.training.model_copy(update={**given, "exploration": "scheduled"})
+    for i, std in enumerate([0.8, 0.4, 0.2, 0.1, 0.05, 0.05]):
+        set_exploration(network, scheduled, i, 4)
+        assert network.weights()["log_std"] == pytest.approx(np.log([std, std]))
+
+
+def test_a_responder_ends_with_the_exploration_that_is_scheduled(small: Scenario) -> None:
+    settings = small.training.model_copy(update={"exploration": "scheduled", "initial_std": 0.4, "final_std": 0.1})
+    found = train_responder(small.market, "mm_0", opponents(small), settings, iterations=2, games=16, seed=4)
+    assert np.exp(found["log_std"]) == pytest.approx(0.2, rel=0.05)  # of the last iteration, and its own update
