@@ -1,42 +1,33 @@
-"""Exact gains of games whose best responses can be computed: from which starts, in which flavour, as `SeatGain`s.
+"""From which starts and in which flavour games are judged whose best responses can be computed.
 
 A start is where and when a game begins. The headline is the mean over drawn starts where a scenario draws them, else
 the one start; `views` add the nominal start (the means of the draws), the sub-games that begin later along the nominal
 path, and both flavours: `closed loop`, opponents react, and `open loop`, opponents' paths are replayed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from arena import fluid_game, poisson_response
 from arena.fluid_game import FluidGame, State
-from arena.fluid_response import CLOSED, FLAVOURS, Players, Starts, best_gains, follow
+from arena.fluid_response import CLOSED, FLAVOURS, Players, Starts, follow
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
 from arena.markets.dealer_seats import Start
-from arena.nash_gap import Profile, Search, SeatGain, naive_acts
-from arena.poisson_response import DEGREE, PoissonDuel
+from arena.profile import Search, SeatGain
 from arena.rollout import seeds_of
 
 STARTS = 41
 """Stream of game seeds: the drawn starts."""
-DRAWN, LATER, PATHS = 32, 20, 1024
-"""How many starts are drawn, at most how many sub-games are looked at, and games that show where random play goes."""
+DRAWN, LATER = 32, 20
+"""How many starts are drawn, and at most how many sub-games are looked at."""
 Views = Mapping[str, tuple[float, float]]
+Gains = Callable[[Starts, str], NDArray[np.float64]]
+"""Gains [starts, seats] from some starts in a flavour."""
 NOMINAL, MEAN, SUBGAMES = "nominal start", "drawn starts", "sub-games"
-
-
-def fluid_applies(market: DealerMarket) -> bool:
-    """Whether gains through the fluid market are exact: no chance, and whoever deviates knows the start.
-
-    The start is known where it is the same in every game or where everybody sees all inventories.
-    """
-    seen = (market.makers.observe.rivals, market.executors_observe.rivals if market.executors else "inventory")
-    return fluid_game.applies(market) and (not drawn(market) or seen == ("inventory", "inventory"))
 
 
 def drawn(market: DealerMarket) -> bool:
@@ -47,70 +38,36 @@ def drawn(market: DealerMarket) -> bool:
     return any(spread) or any(one.side == "coin" for one in market.executors)
 
 
-def fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
-    """Exact gains of all seats by gradient through the fluid market."""
-    game = FluidGame(market)
-    players = Players(market, profile.acts, profile.weights)
-    other = naive_acts(market)
-    naive = Players(market, other.acts, other.weights)
+def judged(
+    game: FluidGame, players: Players, search: Search, engine: str, own: Gains, reference: Gains
+) -> list[SeatGain]:
+    """Gains of all seats from every kind of start; `own` and `reference` are the profile's and the naive profile's."""
     begin = {NOMINAL: at_zero(nominal(game))}
-    if drawn(market):
-        starting = Game(market, DRAWN)
+    if drawn(game.market):
+        starting = Game(game.market, DRAWN)
         starting.reset(seeds_of(search.seed, DRAWN, STARTS))
         begin[MEAN] = at_zero(game.read(starting.state))
     headline = list(begin)[-1]
     if not search.views:
-        gains = best_gains(game, players, begin[headline])
-        return _seat_gains(game.seats, gains, search.confidence, [{} for _ in game.seats], "gradient")
+        gains = own(begin[headline], CLOSED)
+        return seat_gains(game.seats, gains, search.confidence, [{} for _ in game.seats], engine)
     begin[SUBGAMES] = later(follow(game, players, begin[NOMINAL]).states)
     together, parts = joined(list(begin.values())), np.cumsum([0, *(len(one) for one in begin.values())])
     where = {name: slice(parts[i], parts[i + 1]) for i, name in enumerate(begin)}
     views: list[dict[str, tuple[float, float]]] = [{} for _ in game.seats]
     found = {}
     for flavour in FLAVOURS:
-        found[flavour] = best_gains(game, players, together, flavour)
-        reference = best_gains(game, naive, together, flavour)
+        found[flavour], known = own(together, flavour), reference(together, flavour)
         for name, rows in where.items():
             for seat, view in enumerate(views):
                 view[f"{flavour}, {name}"] = (
                     float(found[flavour][rows, seat].mean()),
-                    float(reference[rows, seat].mean()),
+                    float(known[rows, seat].mean()),
                 )
-    return _seat_gains(game.seats, found[CLOSED][where[headline]], search.confidence, views, "gradient")
+    return seat_gains(game.seats, found[CLOSED][where[headline]], search.confidence, views, engine)
 
 
-def poisson_applies(market: DealerMarket) -> bool:
-    """Whether gains by dynamic programming on all inventories are exact: the duel, and the deviator sees the state."""
-    seen = (market.makers.observe.rivals, market.executors_observe.rivals)
-    return poisson_response.applies(market) and (not drawn(market) or seen == ("inventory", "inventory"))
-
-
-def poisson_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
-    """Exact gains of all seats with random orders; the interval holds the draw of starts and the numerical error."""
-    seeds = seeds_of(search.seed, PATHS, STARTS)
-    duel = PoissonDuel(market, profile.acts, seeds)
-    values = duel.values()
-    starts = duel.starts if drawn(market) else duel.starts[:1]
-    gains, coarse = duel.gains(starts, 0, values), duel.gains(starts, 0, duel.values(DEGREE - 1), DEGREE - 1)
-    error = np.abs((gains - coarse).mean(axis=0))
-    views: list[dict[str, tuple[float, float]]] = [{} for _ in error]
-    if search.views:
-        naive = PoissonDuel(market, naive_acts(market).acts, seeds)
-        known = naive.values()
-        path = duel.centre[1:-1]
-        begin = {NOMINAL: [(0, duel.nominal)], MEAN: [(0, starts)]}
-        begin[SUBGAMES] = [(t + 1, path[t : t + 1]) for t in range(len(path))]
-        for name, where in begin.items():
-            both = [
-                np.concatenate([one.gains(x, t, field) for t, x in where]).mean(axis=0)
-                for one, field in ((duel, values), (naive, known))
-            ]
-            for view, own, reference in zip(views, *both, strict=True):
-                view[f"{CLOSED}, {name}"] = (float(own), float(reference))
-    return _seat_gains(duel.game.seats, gains, search.confidence, views, "dynamic programming", error)
-
-
-def _seat_gains(
+def seat_gains(
     seats: Sequence[str],
     gains: NDArray[np.float64],
     confidence: float,

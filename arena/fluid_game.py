@@ -131,7 +131,7 @@ class FluidGame:
 
     # --- what players see ---------------------------------------------------------------------------------------------
 
-    def observe(self, state: State, t: int) -> dict[str, torch.Tensor]:
+    def observe(self, state: State, t: float) -> dict[str, torch.Tensor]:
         """Observations [R, seats, D] by role."""
         left = self.horizon - t * self.dt
         out = {}
@@ -179,12 +179,12 @@ class FluidGame:
 
     def step(self, state: State, action: Mapping[str, torch.Tensor], t: int) -> tuple[State, torch.Tensor]:
         """The next state and the rewards [R, seats], makers first; actions [R, seats, K] in [-1, 1] by role."""
-        rate = self._rates(state, action["executor"]) if self.traders else state.remaining
+        rate = self.rates(state, action["executor"]) if self.traders else state.remaining
         x = state.remaining
         after = state._replace(remaining=x - self.dt * rate * state.direction, executor_fill=self.dt * rate)
         if self.makers == 0:
             return after, -self._charged(state, after, rate, self._at_mid(state, after, rate, t), t)
-        distance = self._distances(action["maker"])
+        distance = self.distances(action["maker"])
         fill, paid = [], torch.zeros_like(rate)
         for side in range(2):
             intensity, share = self.flow(distance[:, :, side])
@@ -220,14 +220,16 @@ class FluidGame:
         push = self.move[t] * (self.noise[t, 1] - self.noise[t, 0] + lots.sum(dim=1, keepdim=True))
         return push * (0.5 * lots + after.remaining)
 
-    def _distances(self, action: torch.Tensor) -> torch.Tensor:
+    def distances(self, action: torch.Tensor) -> torch.Tensor:
+        """Distances [R, M, 2] of makers' actions [R, M, 2], bid before ask."""
         makers = self.market.makers
         unit = action.clamp(-1.0, 1.0)
         half = makers.half_spread[0] + (unit[:, :, 0] + 1.0) * 0.5 * (makers.half_spread[1] - makers.half_spread[0])
         skew = makers.skew[0] + (unit[:, :, 1] + 1.0) * 0.5 * (makers.skew[1] - makers.skew[0])
         return torch.stack([half - skew, half + skew], dim=2).clamp(makers.min_distance, makers.max_distance)
 
-    def _rates(self, state: State, action: torch.Tensor) -> torch.Tensor:
+    def rates(self, state: State, action: torch.Tensor) -> torch.Tensor:
+        """Traders' rates [R, N], lots a time unit in their own direction, of actions [R, N, 1]."""
         layout = self.layouts["executor"].action
         low, high = float(layout.low[0]), float(layout.high[0])
         rate = low + (action[:, :, 0].clamp(-1.0, 1.0) + 1.0) * 0.5 * (high - low)

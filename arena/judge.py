@@ -25,7 +25,8 @@ from arena import metrics, snapshot, tournament
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
 from arena.markets.market import Role
-from arena.nash_gap import Job, NashGap, Profile, Search, Train, Weights, naive_acts, nash_gap
+from arena.nash_gap import NashGap, nash_gap
+from arena.profile import Job, Profile, Search, Train, Weights, naive_acts
 from arena.quotes import quote_curves
 from arena.record import record, write_record
 from arena.rollout import Act, play, seeds_of

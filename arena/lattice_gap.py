@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
 from arena.markets.dealer_seats import Start
+from arena.profile import Profile, Search, SeatGain, certain
 from arena.quoting_problem import duel_problem, maker_problem
 from arena.rollout import Act
 from arena.solvers.option_duel_steps import best_response_in_steps, evaluate_in_steps
@@ -46,6 +47,17 @@ class Response(NamedTuple):
     def gain(self) -> float:
         """What the best response adds."""
         return self.best - self.value
+
+
+def applies(market: DealerMarket, profile: Profile) -> bool:
+    """Whether the market has no `obstacle` and every act is a table."""
+    return not obstacle(market) and follows_tables(market, profile.acts)
+
+
+def gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
+    """Exact gains of all seats."""
+    found = responses(market, profile.acts)
+    return certain({seat: one.gain for seat, one in found.items()}, "best response on the lattice")
 
 
 def obstacle(market: DealerMarket) -> str:

@@ -7,92 +7,54 @@ search. A search chooses its best candidate on one set of games and is judged on
 game with the profile itself, so its interval needs no correction for the choice. A searched gain can be negative and is
 reported as such; in the sum it counts as 0, because staying is a response too, but its noise stays in the interval.
 
-Engines are plain functions in `ENGINES`, best first; the first one that applies to a market and profile is used. Exact
+Engines stand in `ENGINES`, best first; the first one that applies to a market and profile is used. Exact
 engines may add *views*: the same game's gap from other starts, in later sub-games, or against replayed opponents.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
-from agents.learned import player
-from agents.makers import naive_profile
-from arena import lattice_gap
-from arena.game import Game
 from arena.markets.dealer import DealerMarket
-from arena.rollout import Act, play, seeds_of
-from arena.shifts import best_affine, best_constant, shifted, shifts_of
-
-Kind = Literal["exact", "lower bound"]
-Weights = Mapping[str, np.ndarray]
-SEARCH, CHOICE, JUDGEMENT, SHIFT = 11, 12, 13, 1000
-"""Streams of game seeds: constants, choosing a candidate, judging it, and the generations of the affine search."""
-POPULATION = 32
-CLOSE = 0.05
-"""A scripted act is shifted too when it earns within this share of what the seat's own act earns."""
+from arena.profile import Profile, Search, SeatGain
+from arena.search_gap import half_width
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Who plays: an act per seat, a label per seat, and the networks of the seats that have one (for warm starts).
+class Engine(NamedTuple):
+    """A way to find best responses. Its module, `arena.NAME` unless said, has
 
-    Seats with the same label are taken to play the same way.
+        applies(market, profile) -> bool       whether its answer holds for this market and profile
+        gains(market, profile, search) -> one SeatGain per seat
+
+    and is imported when the market's orders are of its kind, for most of them need torch.
     """
 
-    acts: Mapping[str, Act]
-    labels: Mapping[str, str]
-    weights: Mapping[str, Weights] = field(default_factory=dict)
+    name: str
+    module: str
+    orders: str = ""
+
+    def applies(self, market: DealerMarket, profile: Profile) -> bool:
+        """Whether it covers a market and a profile."""
+        return self.orders in ("", market.flow.orders) and import_module(self.module).applies(market, profile)
+
+    def gains(self, market: DealerMarket, profile: Profile, search: Search) -> Sequence[SeatGain]:
+        """The gain of each seat's best response."""
+        return import_module(self.module).gains(market, profile, search)
 
 
-class Job(NamedTuple):
-    """One best responder to train: a seat of a profile, a seed, and weights to start from or none."""
-
-    profile: Profile
-    seat: str
-    seed: int
-    initial: Weights | None
-
-
-Train = Callable[[Sequence[Job]], Sequence[Weights]]
-"""Trains best responders, in the order asked for; how (and how many at once) is the caller's affair."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What an engine may spend. `train` none: no learned responders, constant and affine shifts only."""
-
-    games: int = 4096  # fresh paired games of the judgement
-    choice_games: int = 1024  # games on which the best candidate is chosen
-    fresh: int = 3  # learned responders per seat from scratch
-    warm: int = 2  # learned responders per seat from the profile's own weights
-    generations: int = 40  # of the affine search
-    shift_games: int = 64  # games per candidate and generation of the affine search
-    confidence: float = 0.99
-    seed: int = 1_000_003
-    train: Train | None = None
-    scripted: Mapping[str, Mapping[str, Act]] = field(default_factory=dict)  # acts to try in a seat, by role and name
-    reach: Mapping[str, np.ndarray] | None = None  # typical size of an action by role, [K]; none: a tenth of its range
-    views: bool = True  # exact engines only: also the gap from other starts and against replayed opponents
-
-
-@dataclass(frozen=True)
-class SeatGain:
-    """The gain of one seat's best response: mean, interval, and its paired differences [games] where it was sampled."""
-
-    seat: str
-    gain: float
-    se: float
-    low: float
-    high: float
-    kind: Kind
-    engine: str
-    differences: NDArray[np.float64] | None = None
-    candidates: Mapping[str, float] = field(default_factory=dict)  # gain of every candidate on the choosing games
-    views: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # by view: gain, the naive profile's there
+ENGINES: tuple[Engine, ...] = (
+    Engine("lattice", "arena.lattice_gap"),
+    Engine("riccati", "arena.riccati_gap", "fluid"),
+    Engine("gradient", "arena.fluid_gap", "fluid"),
+    Engine("hjb", "arena.hjb_gap", "fluid"),
+    Engine("own inventory", "arena.own_inventory", "poisson"),
+    Engine("dynamic programming", "arena.poisson_gap", "poisson"),
+    Engine("search", "arena.search_gap"),
+)
+"""Best first; the last one always applies. `hjb` covers nothing that `gradient` does not; it is there to be named."""
 
 
 @dataclass(frozen=True)
@@ -164,200 +126,14 @@ def nash_gap(
 
 
 def total(seats: Sequence[SeatGain], confidence: float, naive: NashGap | None = None) -> NashGap:
-    """NashConv of seats' gains: sampled differences are added game by game, for all seats share their games."""
+    """NashConv of seats' gains: sampled differences are added game by game, for all seats share their games.
+
+    What a seat's interval holds beyond its own sampling error is numerical, and is added up.
+    """
     value = sum(max(seat.gain, 0.0) for seat in seats)
     sampled = [seat.differences for seat in seats if seat.differences is not None]
-    half = _half_width(np.sum(sampled, axis=0), confidence)[1] if sampled else 0.0
+    half = half_width(np.sum(sampled, axis=0), confidence)[1] if sampled else 0.0
+    for seat in seats:
+        own = 0.0 if seat.differences is None else half_width(seat.differences, confidence)[1]
+        half += max(seat.high - seat.gain - own, 0.0)
     return NashGap(tuple(seats), value, value - half, value + half, confidence, naive)
-
-
-def naive_acts(market: DealerMarket) -> Profile:
-    """The profile that gaps are relative to: naive constant half-spreads without skew, TWAP."""
-    recipes = naive_profile(market)
-    acts = {seat: recipe.sit(market, seat) for seat, recipe in recipes.items()}
-    return Profile(acts, {seat: recipe.kind for seat, recipe in recipes.items()})
-
-
-def exchangeable(market: DealerMarket, role: str) -> bool:
-    """Whether the seats of a role are alike: no parameter differs from seat to seat."""
-    if role == "executor":
-        return len(set(market.executors)) <= 1
-    per_seat = [
-        getattr(market.flow.rule, "offsets", ()),
-        *(getattr(market.makers.risk, name) for name in type(market.makers.risk).model_fields),
-    ]
-    start = market.makers.initial_inventory
-    per_seat += [start, getattr(start, "mean", ())]
-    return all(len(set(value)) <= 1 for value in per_seat if isinstance(value, tuple))
-
-
-def search_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
-    """Lower bounds: per seat the best of learned responders, shifts of its own actions, and scripted acts.
-
-    Candidates are found once for seats that are alike (exchangeable, same label) and every one of them is tried in each
-    of these seats, so each seat chooses among all that its equals found.
-    """
-    groups: dict[tuple[str, str], list[str]] = {}
-    for role in market.roles:
-        same = exchangeable(market, role.name)
-        for seat in role.agents:
-            groups.setdefault((role.name, profile.labels[seat] if same else seat), []).append(seat)
-    chooser, judge = Game(market, search.choice_games), Game(market, search.games)
-    choice, fresh = (seeds_of(search.seed, g.batch, s) for g, s in ((chooser, CHOICE), (judge, JUDGEMENT)))
-    now = {"choice": play(chooser, profile.acts, choice), "fresh": play(judge, profile.acts, fresh)}
-    out: dict[str, SeatGain] = {}
-    for seats in groups.values():
-        candidates = _candidates(market, profile, seats, search)
-        for seat in seats:
-            moves = {name: make(profile.acts[seat]) for name, make in candidates.items()}
-            scores = {
-                name: float(
-                    (
-                        play(chooser, {**profile.acts, seat: act}, choice).returns_of(seat)
-                        - now["choice"].returns_of(seat)
-                    ).mean()
-                )
-                for name, act in moves.items()
-            }
-            best = max(scores, key=lambda name: scores[name])
-            played = play(judge, {**profile.acts, seat: moves[best]}, fresh)
-            difference = played.returns_of(seat) - now["fresh"].returns_of(seat)
-            gain = float(difference.mean())
-            se, half = _half_width(difference, search.confidence)
-            out[seat] = SeatGain(seat, gain, se, gain - half, gain + half, "lower bound", best, difference, scores)
-    return [out[seat] for role in market.roles for seat in role.agents]
-
-
-Make = Callable[[Act], Act]
-"""A deviation: from a seat's own act to another one."""
-
-
-def _candidates(market: DealerMarket, profile: Profile, seats: Sequence[str], search: Search) -> dict[str, Make]:
-    """Deviations by name for seats that are alike, searched from the first of them."""
-    seat = seats[0]
-    role = next(role for role in market.roles if seat in role.agents)
-    reach = search.reach[role.name] if search.reach is not None else np.full(role.action.size, 0.1)
-    shifts = shifts_of(role, reach)
-    batch = POPULATION * search.shift_games
-    game = Game(market, batch)
-    seeds = seeds_of(search.seed, batch, SEARCH)
-    out: dict[str, Make] = {}
-
-    def affine(act: Act, start: np.ndarray | None) -> np.ndarray:
-        return best_affine(
-            game, {**profile.acts, seat: act}, seat, shifts, lambda g, n: seeds_of(search.seed, n, SHIFT + g),
-            generations=search.generations, population=POPULATION, start=start, seed=search.seed,
-        )  # fmt: skip
-
-    constant = best_constant(game, profile.acts, seat, shifts, seeds)
-    out["constant shift"] = _shift(shifts, constant)
-    out["affine shift"] = _shift(shifts, affine(profile.acts[seat], constant))
-    own = float(play(game, profile.acts, seeds).returns_of(seat).mean())
-    for name, act in search.scripted.get(role.name, {}).items():
-        out[name] = _instead(act)
-        value = float(play(game, {**profile.acts, seat: act}, seeds).returns_of(seat).mean())
-        if value > own - CLOSE * abs(own):
-            out[f"affine shift of {name}"] = _instead(shifted(act, shifts, affine(act, None)))
-    if search.train is None:
-        return out
-    network = profile.weights.get(seat)
-    warm = search.warm if network is not None else 0
-    names = [f"fresh responder {i + 1}" for i in range(search.fresh)] + [f"warm responder {i + 1}" for i in range(warm)]
-    starts = [None] * search.fresh + [network] * warm
-    jobs = [Job(profile, seat, search.seed + 7919 * i, start) for i, start in enumerate(starts)]
-    for name, weights in zip(names, search.train(jobs), strict=True):
-        out[name] = _instead(player(weights))
-    return out
-
-
-def _shift(shifts: Any, coefficients: np.ndarray) -> Make:
-    return lambda act: shifted(act, shifts, coefficients)
-
-
-def _instead(other: Act) -> Make:
-    return lambda act: other
-
-
-def _half_width(differences: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Standard error of the mean of independent games, and the half-width of its Student t interval."""
-    se = float(differences.std(ddof=1) / np.sqrt(differences.size)) if differences.size > 1 else np.nan
-    return se, float(stats.t.ppf(0.5 + 0.5 * confidence, differences.size - 1)) * se if differences.size > 1 else np.nan
-
-
-class Engine(NamedTuple):
-    """A way to find best responses: whether it applies, and the gains of all seats."""
-
-    name: str
-    applies: Callable[[DealerMarket, Profile], bool]
-    gains: Callable[[DealerMarket, Profile, Search], Sequence[SeatGain]]
-
-
-def _on_the_lattice(market: DealerMarket, profile: Profile) -> bool:
-    return not lattice_gap.obstacle(market) and lattice_gap.follows_tables(market, profile.acts)
-
-
-def _lattice_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
-    found = lattice_gap.responses(market, profile.acts)
-    return _certain({seat: one.gain for seat, one in found.items()}, "best response on the lattice")
-
-
-def _certain(gains: Mapping[str, float], engine: str) -> list[SeatGain]:
-    """Gains without any error, by seat."""
-    return [SeatGain(seat, gain, 0.0, gain, gain, "exact", engine) for seat, gain in gains.items()]
-
-
-def _random_logistic(market: DealerMarket) -> bool:
-    """What both programmes for random orders need, asked first: it spares the others the import of torch."""
-    return market.flow.orders == "poisson" and market.flow.rule.kind == "logistic"
-
-
-def _fluid_applies(market: DealerMarket, profile: Profile) -> bool:
-    if market.flow.orders != "fluid":  # spares the others the import of torch
-        return False
-    from arena import exact_gap
-
-    return exact_gap.fluid_applies(market)
-
-
-def _fluid_gains(market: DealerMarket, profile: Profile, search: Search) -> Sequence[SeatGain]:
-    from arena import exact_gap
-
-    return exact_gap.fluid_gains(market, profile, search)
-
-
-def _by_the_clock(market: DealerMarket, profile: Profile) -> bool:
-    if not _random_logistic(market):
-        return False
-    from arena import own_inventory
-
-    return own_inventory.applies(market, profile.acts)
-
-
-def _own_inventory_gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
-    from arena import own_inventory
-
-    return _certain(own_inventory.gains(market, profile.acts), "own inventory")
-
-
-def _poisson_applies(market: DealerMarket, profile: Profile) -> bool:
-    if not _random_logistic(market):
-        return False
-    from arena import exact_gap
-
-    return exact_gap.poisson_applies(market)
-
-
-def _poisson_gains(market: DealerMarket, profile: Profile, search: Search) -> Sequence[SeatGain]:
-    from arena import exact_gap
-
-    return exact_gap.poisson_gains(market, profile, search)
-
-
-ENGINES: tuple[Engine, ...] = (
-    Engine("lattice", _on_the_lattice, _lattice_gains),
-    Engine("gradient", _fluid_applies, _fluid_gains),
-    Engine("own inventory", _by_the_clock, _own_inventory_gains),
-    Engine("dynamic programming", _poisson_applies, _poisson_gains),
-    Engine("search", lambda market, profile: True, search_gains),
-)
-"""Best first; the last one always applies."""

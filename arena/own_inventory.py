@@ -22,6 +22,7 @@ from scipy.stats import poisson
 from arena.fluid_game import FluidGame, moves, one_quiet_asset
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
+from arena.profile import Profile, Search, SeatGain, certain
 from arena.rollout import Act
 
 Array = NDArray[np.float64]
@@ -38,7 +39,7 @@ class Schedule(NamedTuple):
     rate: Array
 
 
-def applies(market: DealerMarket, acts: Mapping[str, Act]) -> bool:
+def applies(market: DealerMarket, profile: Profile) -> bool:
     """Whether everybody follows the clock in a market that is covered, from one start."""
     own = market.executors
     fine = (
@@ -54,7 +55,7 @@ def applies(market: DealerMarket, acts: Mapping[str, Act]) -> bool:
         and not hasattr(market.makers.initial_inventory, "spread")
         and market.flow.lot * ORDERS > 4.0 * market.clock.dt * (market.arrival_rates().max() + _most(market))
     )
-    return fine and _blind(market, acts)
+    return fine and _blind(market, profile.acts)
 
 
 def _most(market: DealerMarket) -> float:
@@ -100,7 +101,12 @@ def schedule(market: DealerMarket, acts: Mapping[str, Act]) -> Schedule:
     return Schedule(table[:, :count], table[:, count : 2 * count], table[:, -1])
 
 
-def gains(market: DealerMarket, acts: Mapping[str, Act]) -> dict[str, float]:
+def gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
+    """Exact gains of all seats."""
+    return certain(responses(market, profile.acts), "own inventory")
+
+
+def responses(market: DealerMarket, acts: Mapping[str, Act]) -> dict[str, float]:
     """The gain of each seat's best response from the market's start."""
     plan, game = schedule(market, acts), FluidGame(market)
     start, out = market.mean_inventories(), {}

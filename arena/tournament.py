@@ -19,7 +19,7 @@ from agents.makers import AvellanedaStoikov, ConstantSpread
 from agents.optimal_makers import HJBMaker, MPEMaker
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import exchangeable
+from arena.profile import exchangeable
 from arena.ratings import Comparisons, plackett_luce
 from arena.rollout import Act, play, seeds_of
 from arena.solvers.alpha_rank import alpha_rank

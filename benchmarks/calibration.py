@@ -21,9 +21,11 @@ from agents.makers import AvellanedaStoikov, ConstantSpread
 from arena.game import Game
 from arena.judge import trainer
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import JUDGEMENT, Job, Profile, Search, naive_acts, nash_gap
+from arena.nash_gap import nash_gap
+from arena.profile import Job, Profile, Search, naive_acts
 from arena.rollout import Act, play, seeds_of
 from arena.scenario import EvaluationSettings, TrainingSettings, load
+from arena.search_gap import JUDGEMENT
 from arena.solvers.option_model import OptionModel
 from arena.solvers.quoting import blind_maker, solve
 from arena.theory_panel import nominal_market

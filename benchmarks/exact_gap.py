@@ -13,7 +13,8 @@ import torch
 from agents.learned import player
 from agents.network import Network
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import Profile, Search, naive_acts, nash_gap
+from arena.nash_gap import nash_gap
+from arena.profile import Profile, Search, naive_acts
 from arena.scenario import load
 from arena.training.frame import action_frame
 

@@ -8,7 +8,8 @@ from arena.exact_gap import at_zero, nominal
 from arena.fluid_game import FluidGame
 from arena.fluid_response import CLOSED, OPEN, Players, ascend, best_gains
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import ENGINES, Profile, Search, naive_acts, nash_gap
+from arena.nash_gap import ENGINES, nash_gap
+from arena.profile import Profile, Search, naive_acts
 from arena.scenario import load
 from arena.solvers.best_replies import open_loop_rule, policy_gains
 from arena.solvers.equilibrium import makers_traders
@@ -133,6 +134,11 @@ def test_replies_to_a_smooth_policy_converge_to_the_hjb_s() -> None:
     limit = policy_gains(theory(), affine)
     ten, twenty, forty = (gains(with_steps(DUEL, n), feedback_acts(with_steps(DUEL, n), affine)) for n in (10, 20, 40))
     np.testing.assert_allclose((8 * forty - 6 * twenty + ten) / 3.0, limit, rtol=5e-4, atol=1e-4)
+    acts = feedback_acts(DUEL, affine)
+    engine = nash_gap(DUEL, Profile(acts, dict.fromkeys(acts, "affine")), Search(), engine="hjb")
+    np.testing.assert_allclose([seat.gain for seat in engine.seats], limit, rtol=1e-6)
+    assert engine.low < engine.nashconv < engine.high  # its numerical error
+    assert engine.high - engine.low < 0.01 * engine.nashconv
 
 
 def test_the_engine_is_chosen_where_it_applies_and_beats_the_search() -> None:
@@ -148,6 +154,14 @@ def test_the_engine_is_chosen_where_it_applies_and_beats_the_search() -> None:
     assert exact.views()["open loop, nominal start"]["nashconv"] == pytest.approx(exact.nashconv)  # nobody can react
     other = load("two_mm_one_trader").market
     assert not any(engine.applies(other, naive_acts(other)) for engine in ENGINES[:-1])
+
+
+def test_the_hjb_engine_says_where_it_cannot_answer() -> None:
+    with pytest.raises(ValueError, match="kink on the path"):
+        nash_gap(DUEL, naive_acts(DUEL), Search(), engine="hjb")  # both makers quote the same
+    other = load("execution_game").market
+    with pytest.raises(ValueError, match="does not cover"):
+        nash_gap(other, naive_acts(other), Search(), engine="hjb")
 
 
 def test_drawn_starts_need_eyes_for_an_exact_gap() -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from agents.makers import AvellanedaStoikov, ConstantSpread, GibbsMaker, HJBMaker, MPEMaker
+from arena import search_gap
 from arena.game import Game
 from arena.lattice_gap import Response, follows_tables, obstacle, responses, tabulate
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import ENGINES, Profile, Search, nash_gap, search_gains
+from arena.nash_gap import ENGINES, nash_gap
+from arena.profile import Profile, Search
 from arena.quoting_problem import duel_problem
 from arena.rollout import Act, play, seeds_of
 from arena.scenario import load
@@ -100,7 +102,7 @@ def test_a_search_finds_no_more_than_the_exact_gain() -> None:
         ("exact", seat.gain, seat.gain) for seat in exact.seats
     ]
     assert exact.low == exact.high == exact.nashconv == sum(seat.gain for seat in exact.seats)
-    found = search_gains(market, players, Search(games=4096, choice_games=256, generations=10, fresh=0, warm=0))
+    found = search_gap.gains(market, players, Search(games=4096, choice_games=256, generations=10, fresh=0, warm=0))
     for one, other in zip(found, exact.seats, strict=True):
         assert 0.5 * other.gain < one.gain < other.gain + 4.42 * one.se
 

@@ -25,6 +25,12 @@ LAYERS = [
         "arena.poisson_response",
         "arena.own_inventory",
         "arena.exact_gap",
+        "arena.fluid_gap",
+        "arena.poisson_gap",
+        "arena.riccati_gap",
+        "arena.hjb_gap",
+        "arena.search_gap",
+        "arena.profile",
         "arena.shifts",
         "arena.lattice_gap",
         "arena.nash_gap",
@@ -57,16 +63,25 @@ LAYERS = [
 FOLDERS = {"arena.solvers", "arena.markets", "arena.training", "agents"}  # their modules share the folder's layer
 ENTRY_POINTS = LAYERS[-1]
 # Who may import the heavy libraries: anywhere in the file, or only inside a function (paid for when it is called).
-EXACT = {"arena.fluid_game", "arena.fluid_response", "arena.poisson_response", "arena.exact_gap"}
+EXACT = {
+    f"arena.{name}"
+    for name in (
+        "fluid_game",
+        "fluid_response",
+        "poisson_response",
+        "exact_gap",
+        "fluid_gap",
+        "poisson_gap",
+        "riccati_gap",
+        "hjb_gap",
+    )
+}
 HEAVY = {
     "ray": ({"arena.training"}, ENTRY_POINTS),
     "torch": (
         {
             "arena.training",
-            "arena.fluid_game",
-            "arena.fluid_response",
-            "arena.poisson_response",
-            "arena.exact_gap",
+            *EXACT,
             "agents.network",
         },
         {"agents.learned", "arena.solvers", *ENTRY_POINTS},

@@ -13,17 +13,8 @@ import pytest
 from agents.makers import ConstantSpread
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import (
-    ENGINES,
-    NashGap,
-    Profile,
-    Search,
-    SeatGain,
-    exchangeable,
-    naive_acts,
-    nash_gap,
-    total,
-)
+from arena.nash_gap import ENGINES, NashGap, nash_gap, total
+from arena.profile import Profile, Search, SeatGain, exchangeable, naive_acts
 from arena.rollout import play, seeds_of
 from arena.shifts import best_affine, best_constant, shifted, shifts_of
 

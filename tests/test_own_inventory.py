@@ -8,9 +8,10 @@ from agents.nash import NashMaker, NashTrader
 from arena import own_inventory
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import Profile, Search, naive_acts, nash_gap
+from arena.nash_gap import nash_gap
 from arena.own_inventory import _expected, schedule
 from arena.poisson_response import PoissonDuel
+from arena.profile import Profile, Search, naive_acts
 from arena.rollout import play, seeds_of
 from arena.scenario import load
 from arena.theory_panel import nominal_market
@@ -48,8 +49,8 @@ def test_without_risk_the_best_reply_is_known() -> None:
     tree["executors"] = []
     market = DealerMarket.model_validate(tree)
     acts = {seat: ConstantSpread(half_spread=3.0).sit(market, seat) for seat in market.maker_names}
-    assert own_inventory.applies(market, acts)
-    found = own_inventory.gains(market, acts)
+    assert own_inventory.applies(market, Profile(acts, {}))
+    found = own_inventory.responses(market, acts)
     distance = np.linspace(1.0, 4.0, 30_001)
     best = (distance / (1.0 + np.exp(distance - 3.0))).max()
     for gain in found.values():
@@ -66,6 +67,6 @@ def test_the_schedule_is_what_the_games_show() -> None:
 
 def test_who_reacts_is_not_covered() -> None:
     naive = naive_acts(DUEL).acts  # TWAP looks at what is left
-    assert not own_inventory.applies(DUEL, naive)
-    assert not own_inventory.applies(load("logistic_duel_poisson").market, paths(DUEL))  # starts are drawn
-    assert not own_inventory.applies(load("logistic_duel_time_only").market, paths(DUEL))
+    assert not own_inventory.applies(DUEL, Profile(naive, {}))
+    assert not own_inventory.applies(load("logistic_duel_poisson").market, Profile(paths(DUEL), {}))  # starts are drawn
+    assert not own_inventory.applies(load("logistic_duel_time_only").market, Profile(paths(DUEL), {}))

@@ -5,8 +5,9 @@ import pytest
 
 from arena.game import Game
 from arena.markets.dealer import DealerMarket
-from arena.nash_gap import ENGINES, Profile, Search, naive_acts, nash_gap
+from arena.nash_gap import ENGINES, nash_gap
 from arena.poisson_response import Field, PoissonDuel, Polynomials, applies
+from arena.profile import Profile, Search, naive_acts
 from arena.rollout import play, seeds_of
 from arena.scenario import load
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.nash import NashMaker, NashTrader
-from arena.nash_gap import naive_acts
+from arena.profile import naive_acts
 from arena.scenario import dump, load, loads
 from arena.theory_panel import against_theory, gap_lines, nominal_market, played
 

@@ -76,20 +76,30 @@ def discrete_feedback_nash(game: ExecutionGame, steps: int, accounting: str = "e
 def discrete_values(game: ExecutionGame, gain: Array, accounting: str = "euler") -> Array:
     """Objectives [N] when all play the affine feedback v = K_k X [n, N, N+2] in the discrete game."""
     parts = _assemble(game, gain.shape[0], accounting)
-    value = parts.end
-    for k in range(gain.shape[0] - 1, -1, -1):
-        value = _fold(_stage(parts, k, value), gain[k])
-    return 0.5 * np.einsum("nij,i,j->n", value, parts.start, parts.start)
+    return 0.5 * np.einsum("nij,i,j->n", _staying(parts, gain)[0], parts.start, parts.start)
 
 
-def discrete_regret(game: ExecutionGame, gain: Array, accounting: str = "euler") -> Array:
-    """Exact gain [N] of each trader's best response to the others' affine feedback v = K_k X [n, N, N+2] in the
-    discrete game."""
+@dataclass(frozen=True)
+class Replies:
+    """Best replies to affine feedback: own rates v^i = reply[k, i] X, and values X' V[k, i] X / 2 of staying and of
+    replying from any X = (Q, S, 1) at any step k. Shapes: reply [n, N, d], stay and best [n+1, N, d, d]."""
+
+    reply: Array
+    stay: Array
+    best: Array
+
+
+def discrete_replies(game: ExecutionGame, gain: Array, accounting: str = "exact") -> Replies:
+    """Each trader's best reply, from every state, to the others' affine feedback v = K_k X [n, N, N+2].
+
+    Raises NoEquilibrium where a reply is unbounded.
+    """
     steps, n, d = gain.shape
     parts = _assemble(game, steps, accounting)
-    best = np.empty(n)
+    reply, best = np.empty((steps, n, d)), np.empty((steps + 1, n, d, d))
     for i in range(n):
-        value = parts.end
+        value, others = parts.end, np.delete(np.arange(n), i)
+        best[steps, i] = value[i]
         for k in range(steps - 1, -1, -1):
             total = _stage(parts, k, value)
             own = total[i, d + i]
@@ -98,12 +108,20 @@ def discrete_regret(game: ExecutionGame, gain: Array, accounting: str = "euler")
                     f"trader {i} has no best reply in step {k} of {steps}: its objective curves by {own[d + i]:.4g} "
                     ">= 0 there."
                 )
-            reply = gain[k].copy()
-            others = np.delete(np.arange(n), i)
-            reply[i] = -(own[:d] + own[d + others] @ gain[k][others]) / own[d + i]
-            value = _fold(total, reply)
-        best[i] = 0.5 * parts.start @ value[i] @ parts.start
-    return best - discrete_values(game, gain, accounting)
+            reply[k, i] = -(own[:d] + own[d + others] @ gain[k][others]) / own[d + i]
+            moves = gain[k].copy()
+            moves[i] = reply[k, i]
+            value = _fold(total, moves)
+            best[k, i] = value[i]
+    return Replies(reply, _staying(parts, gain), best)
+
+
+def discrete_regret(game: ExecutionGame, gain: Array, accounting: str = "euler") -> Array:
+    """Exact gain [N] of each trader's best response to the others' affine feedback v = K_k X [n, N, N+2] in the
+    discrete game."""
+    found = discrete_replies(game, gain, accounting)
+    x = np.concatenate([game.inventory, [0.0, 1.0]])
+    return 0.5 * np.einsum("nij,i,j->n", found.best[0] - found.stay[0], x, x)
 
 
 def equilibrium_rates(game: ExecutionGame, steps: int) -> Array:
@@ -205,6 +223,15 @@ def _assemble(game: ExecutionGame, steps: int, accounting: str) -> _Steps:
     end[index, index, index] = -2.0 * game.terminal
     end[index, index, n] = end[index, n, index] = 1.0
     return _Steps(f, g, w + w.transpose(0, 1, 3, 2), end, np.concatenate([game.inventory, [0.0, 1.0]]))
+
+
+def _staying(parts: _Steps, gain: Array) -> Array:
+    """Values V [n+1, N, d, d] of following the feedback from every step on."""
+    out = np.empty((len(gain) + 1, *parts.end.shape))
+    out[-1] = parts.end
+    for k in range(len(gain) - 1, -1, -1):
+        out[k] = _fold(_stage(parts, k, out[k + 1]), gain[k])
+    return out
 
 
 def _stage(parts: _Steps, k: int, value: Array) -> Array:
