@@ -28,6 +28,7 @@ from arena.markets.dealer import DealerMarket
 from arena.rollout import play, seeds_of
 from arena.scenario import Scenario, load
 from arena.solved_games import makers_traders_of
+from arena.solvers.duel import leader, outcome
 from arena.solvers.feedback import feedback_nash
 from arena.training.frame import action_frame
 from arena.training.ppo import configure
@@ -38,14 +39,20 @@ GAMES, JITTER, STEPS, BATCH = 512, 0.05, 4000, 1024
 
 
 def equilibrium_acts(market: DealerMarket) -> tuple[dict[str, Act], np.ndarray]:
-    """The feedback equilibrium in the market's seats, looked up at the start of every step, and its objectives."""
-    found = feedback_nash(makers_traders_of(market), nodes=9, radius=3.0)
+    """The feedback equilibrium in the market's seats, held in every step as it is in its middle, and its objectives."""
+    game, half = makers_traders_of(market), 0.5 * market.clock.dt
+    found = feedback_nash(game, nodes=9, radius=3.0)
+    first = found.policy(0.0, game.start[None])
+    lead = leader(game, first[:, :2], first[:, 2:4])
     makers, traders, horizon = market.role("maker"), market.role("executor"), market.clock.horizon
 
     def controls(left: np.ndarray, q: np.ndarray) -> np.ndarray:
         out = np.empty((len(q), 5))
         for one in np.unique(left):
-            out[left == one] = found.policy(horizon - one, q[left == one])
+            now, here = horizon - one, q[left == one]
+            ask, bid, rate = np.split(found.policy(now, here), [2, 4], axis=1)
+            moved, _ = outcome(game, lead, now, here, ask, bid, rate)
+            out[left == one] = found.policy(now + half, here + half * moved)
         return out
 
     def maker(observation: np.ndarray, noise: np.ndarray, seat: int) -> np.ndarray:
@@ -114,16 +121,19 @@ def describe(scenario: Scenario, networks: Mapping[str, Any], theory: np.ndarray
     )
 
 
-def load_all(learner: Any, networks: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Give the learner's policies these weights; its critics start afresh."""
+def set_policies(learner: Any, networks: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Give the learner's policies these weights; its critics and exploration stay."""
     for name, weights in networks.items():
-        learner.module[name].unwrapped().network.load(weights)
+        network = learner.module[name].unwrapped().network
+        own = {key: value for key, value in weights.items() if not key.startswith("value.") and key != "log_std"}
+        network.load(network.weights() | own)
 
 
 def main() -> None:
     """Regress, describe, train, describe."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--iterations", type=int, default=300)
+    parser.add_argument("--critic", type=int, default=50, help="first iterations, in which only the critics learn")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], help="change a setting: training.learning_rate=1e-4")
     given = parser.parse_args()
@@ -138,10 +148,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ray_session(0, None, False):
         config = configure(scenario, league_folder=Path(folder))
         with trainer(config.build_algo()) as algorithm:
-            algorithm.learner_group.foreach_learner(partial(load_all, networks=networks))
-            started = time.perf_counter()
+            started, put = time.perf_counter(), partial(set_policies, networks=networks)
+            algorithm.learner_group.foreach_learner(put)
             while algorithm.iteration < given.iterations:
                 algorithm.train()
+                if algorithm.iteration <= given.critic:
+                    algorithm.learner_group.foreach_learner(put)
             learned = algorithm.profile_weights()
     describe(
         scenario, learned, theory, f"trained on ({given.iterations} iterations, {time.perf_counter() - started:.0f} s)"
