@@ -50,7 +50,7 @@ def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[s
     )
     exact = is_exact(last)
     kind = "exact" if exact else "a lower bound"
-    interval = f"{run.percent} interval {money(low)} to {money(high)}, {kind}"
+    interval = f"{run.percent} interval {money(low)} to {money(high)}, {kind}" if high > low else kind
     share = f", {number(100 * relative, 2)} % of their gain against naive quotes" if math.isfinite(relative) else ""
     if value > 0.0:
         sentence = f"Best responses gain {money(value)} per game in sum ({interval}){share}."
@@ -64,7 +64,7 @@ def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[s
         notes.append(
             "Best responses were searched for, one seat deviating at a time; a better responder might find more."
         )
-    tiles.append({"name": "Nash gap per game", "value": money(value), "note": between(low, high)})
+    tiles.append({"name": "Nash gap per game", "value": money(value), "note": between(low, high) if high > low else kind})
     if math.isfinite(relative):
         note = f"at most {number(100 * upper, 2)} %" if math.isfinite(upper) else ""
         tiles.append({"name": "of the naive profile's gap", "value": f"{number(100 * relative, 2)} %", "note": note})
