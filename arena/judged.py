@@ -64,7 +64,8 @@ def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[s
         notes.append(
             "Best responses were searched for, one seat deviating at a time; a better responder might find more."
         )
-    tiles.append({"name": "Nash gap per game", "value": money(value), "note": between(low, high) if high > low else kind})
+    note = between(low, high) if high > low else kind
+    tiles.append({"name": "Nash gap per game", "value": money(value), "note": note})
     if math.isfinite(relative):
         note = f"at most {number(100 * upper, 2)} %" if math.isfinite(upper) else ""
         tiles.append({"name": "of the naive profile's gap", "value": f"{number(100 * relative, 2)} %", "note": note})

@@ -6,7 +6,9 @@ or two seats of one game), higher is better. Ratings use ranks only; pay-offs in
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
@@ -63,12 +65,12 @@ def plackett_luce(
 
     P(order) = product over places of e^{r_i} / (sum of e^{r_j} over those not yet placed) (Luce 1959; Plackett 1975),
     fitted by I-LSR (Maystre & Grossglauser 2015); ratings are log-worths with mean zero, +1 is odds of e : 1. A tie
-    counts half for either order. `prior` > 0 regularises, so that a member that never lost has a finite rating.
+    counts half for either order. `prior` > 0 regularises, so that a member that never lost has a finite rating. Where
+    I-LSR finds none (all games, without chance, order many members alike) they are the maximum of the likelihood with
+    a normal prior of precision `prior`.
     The bootstrap draws games (rows); comparisons with equally many rows are taken to be on common seeds, row by row,
     and are drawn together. Cost about replicates x rows x 0.05 ms. Raises ValueError as `rate` does.
     """
-    import choix
-
     blocks = [(list(members), _checked(members, scores)) for members, scores in comparisons]
     names = sorted({name for members, _ in blocks for name in members})
     if len(names) < 2:
@@ -77,15 +79,26 @@ def plackett_luce(
     ties = any(len(set(row)) < len(row) for _, scores in blocks for row in scores.tolist())
     orders = [_orders(np.array([position[name] for name in members]), scores, ties) for members, scores in blocks]
 
-    def fit(chosen: Mapping[int, np.ndarray], start: np.ndarray | None) -> np.ndarray:
-        rows = [row for block in orders for row in block[chosen[len(block)]].reshape(-1, block.shape[2]).tolist()]
-        rankings = list(map(tuple, rows))
-        return choix.ilsr_rankings(len(names), rankings, alpha=prior, initial_params=start, max_iter=1000, tol=1e-6)
-
     sizes = sorted({len(block) for block in orders})
-    best = fit({size: np.arange(size) for size in sizes}, None)
+
+    def rankings(chosen: Mapping[int, np.ndarray]) -> list[tuple[int, ...]]:
+        rows = [row for block in orders for row in block[chosen[len(block)]].reshape(-1, block.shape[2]).tolist()]
+        return list(map(tuple, rows))
+
+    everything = rankings({size: np.arange(size) for size in sizes})
+    start = _ilsr(everything, len(names), prior, None)
+    best = _penalised(everything, len(names), prior) if start is None else start
+    known: dict[frozenset[tuple[tuple[int, ...], int]], np.ndarray] = {}
+
+    def fit(rankings: list[tuple[int, ...]]) -> np.ndarray:
+        drawn = frozenset(Counter(rankings).items())  # without chance every draw is the same
+        if drawn not in known:
+            found = None if start is None else _ilsr(rankings, len(names), prior, start)
+            known[drawn] = _penalised(rankings, len(names), prior) if found is None else found
+        return known[drawn]
+
     generator = np.random.Generator(np.random.Philox(seed))
-    drawn = [fit({size: generator.integers(size, size=size) for size in sizes}, best) for _ in range(replicates)]
+    drawn = [fit(rankings({size: generator.integers(size, size=size) for size in sizes})) for _ in range(replicates)]
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0) if replicates else (np.full(len(names), math.nan),) * 2
     spread = np.std(drawn, axis=0, ddof=1) if replicates > 1 else np.full(len(names), math.nan)
@@ -95,6 +108,39 @@ def plackett_luce(
         {"member": names[i], **{key: float(values[i]) for key, values in columns.items()}, "games": games[names[i]]}
         for i in np.argsort(-best, kind="stable")
     ]
+
+
+def _ilsr(
+    rankings: Sequence[tuple[int, ...]], count: int, prior: float, start: np.ndarray | None
+) -> np.ndarray | None:
+    """Strengths [count] by I-LSR, or None where worths run away."""
+    import choix
+
+    with np.errstate(all="ignore"), contextlib.suppress(RuntimeError):
+        return choix.ilsr_rankings(count, rankings, alpha=prior, initial_params=start, max_iter=1000, tol=1e-6)
+    return None
+
+
+def _penalised(rankings: Sequence[tuple[int, ...]], count: int, precision: float) -> np.ndarray:
+    """Strengths [count] of largest likelihood less precision/2 |r|^2, by Newton's method; rankings of any lengths."""
+    strength, slope, curvature = np.zeros(count), np.ones(count), np.eye(count)
+    lengths = sorted({len(ranking) for ranking in rankings})
+    for _ in range(200):
+        slope, curvature = -precision * strength, precision * np.eye(count)
+        for length in lengths:
+            placed, times = np.unique([one for one in rankings if len(one) == length], axis=0, return_counts=True)
+            left = np.triu(np.ones((length, length)))  # who is not yet placed at each place
+            worth = np.exp(strength[placed] - strength[placed].max(axis=1, keepdims=True))[:, None] * left
+            chance = np.zeros((len(placed), length, count))
+            np.put_along_axis(chance, np.repeat(placed[:, None], length, 1), worth / worth.sum(2, keepdims=True), 2)
+            flat, weight = chance.reshape(-1, count), np.repeat(times, length)
+            slope += np.bincount(placed.ravel(), np.repeat(times, length), count) - weight @ flat
+            curvature += np.diag(weight @ flat) - (flat * weight[:, None]).T @ flat
+        step = np.linalg.solve(curvature, slope)
+        strength += step * min(1.0, 2.0 / np.abs(step).max(initial=1e-300))
+        if np.abs(step).max() < 1e-8:
+            break
+    return strength - strength.mean()
 
 
 def _orders(members: np.ndarray, scores: np.ndarray, ties: bool) -> np.ndarray:

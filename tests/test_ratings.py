@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
-from arena.ratings import Rating, plackett_luce, rate, table
+from arena.ratings import Rating, _penalised, plackett_luce, rate, table
 
 NAMES = ["a", "b", "c", "d", "e"]
 TRUTH = np.array([1.0, 0.5, 0.0, -0.5, -1.0])
@@ -131,3 +132,35 @@ def test_bad_comparisons_are_refused(members, scores, message):
         rate({}, members, scores)
     with pytest.raises(ValueError, match=message):
         plackett_luce([(members, scores)])
+
+
+def test_members_that_all_games_order_alike_are_rated_too():
+    """I-LSR finds no finite worths there; the answer is the maximum of the likelihood with a normal prior."""
+    names, places = [f"m{i:02d}" for i in range(13)], np.arange(13.0)
+    certain = plackett_luce([(names, np.tile(places, (32, 1)))], replicates=20)
+    assert [row["member"] for row in certain] == names[::-1]
+    assert all(row["low"] == row["rating"] == row["high"] for row in certain)  # every draw is the same
+
+    def loss(r, precision=0.01):  # of 32 games in which 12 wins, then 11, ...
+        left = np.cumsum(np.exp(r))
+        return 32 * np.log(left / np.exp(r)).sum() + 0.5 * precision * (r @ r)
+
+    best = np.array([row["rating"] for row in certain])[::-1]
+    assert best.sum() == pytest.approx(0.0, abs=1e-9)
+    for i in range(13):
+        for step in (-0.05, 0.05):
+            assert loss(best + step * (np.arange(13) == i)) > loss(best)
+
+
+def test_strengths_with_a_prior_fit_rankings_of_any_length():
+    """Against a general optimiser; ties within `plackett_luce` come as two rankings each."""
+    rng = np.random.default_rng(1)
+    rankings = [tuple(rng.permutation(5)[:k].tolist()) for k in (2, 3, 5, 4) for _ in range(6)]
+
+    def loss(r):
+        return sum(
+            np.log(np.exp(r[list(one[i:])]).sum()) - r[one[i]] for one in rankings for i in range(len(one))
+        ) + 0.025 * (r @ r)
+
+    expected = minimize(loss, np.zeros(5), tol=1e-12).x
+    np.testing.assert_allclose(_penalised(rankings, 5, 0.05), expected - expected.mean(), atol=1e-5)
