@@ -46,8 +46,10 @@ FINAL_GAMES, COMPARED_GAMES = 31, 32
 GAP, SAVING, OPTIMUM = 0.05, 0.05, 0.97
 """What a run must reach: the gap's upper bound as a share of the naive profile's, the trader's saving, and a lone
 maker's share of the way from a constant spread to the optimum."""
-RESPONDER = {"learning_rate": 6e-3, "epochs": 2, "minibatch": 3200, "gae_lambda": 0.9, "schedule": "linear"}
-"""Training settings of best responders where they differ from self-play's: few games, large steps (docs/judging.md)."""
+RESPONDER = {"epochs": 2, "minibatch": 3200, "schedule": "linear"}
+"""Training settings of best responders where they differ from self-play's (docs/judging.md)."""
+AMONG_LUCK = {"learning_rate": 6e-3, "gae_lambda": 0.9}
+"""And where orders arrive at random: few games, large steps."""
 WARM_LEARNING_RATE = 1e-3
 """Step size of responders that start from the profile's own weights: they look for improvements nearby."""
 
@@ -219,7 +221,7 @@ def trainer(
     """Trains best responders on `cores` threads, `share` of the evaluation's iterations each."""
     from arena.training.responder import train_responder
 
-    fresh = training.model_copy(update=RESPONDER)
+    fresh = training.model_copy(update=RESPONDER | (AMONG_LUCK if market.flow.orders == "poisson" else {}))
     warm = fresh.model_copy(update={"learning_rate": WARM_LEARNING_RATE})
     iterations = max(1, round(share * evaluation.responder_iterations))
 

@@ -113,17 +113,18 @@ def against_exact(scenario: str, iterations: int, games: int, seed: int) -> dict
 
     The searches are shifts alone and one fresh learned responder; all from the nominal start.
     """
+    training = load(scenario).training
     market = nominal_market(load(scenario).market)
     profile, evaluation = naive_acts(market), EvaluationSettings(responder_iterations=iterations, responder_games=games)
     reach = {role: frame[1] for role, frame in action_frame(market).items()}
-    exact = nash_gap(market, profile, Search(views=False), engine="gradient")
+    exact = nash_gap(market, profile, Search(views=False))
     shifts = nash_gap(market, profile, Search(games=8, choice_games=8, shift_games=8, reach=reach), engine="search")
     jobs = [Job(profile, seat.seat, seed, None) for seat in exact.seats]
     game, seeds = Game(market, 8), seeds_of(evaluation.seed, 8, JUDGEMENT)
     before = play(game, profile.acts, seeds)
     out = {}
     for known, found, weights in zip(
-        exact.seats, shifts.seats, trainer(market, TrainingSettings(), evaluation)(jobs), strict=True
+        exact.seats, shifts.seats, trainer(market, training, evaluation)(jobs), strict=True
     ):
         after = play(game, {**profile.acts, known.seat: player(weights)}, seeds)
         gained = float((after.returns_of(known.seat) - before.returns_of(known.seat)).mean())
