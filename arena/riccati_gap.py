@@ -18,6 +18,7 @@ from arena.markets.dealer import DealerMarket
 from arena.markets.dealer_columns import largest_order
 from arena.profile import Profile, Search, SeatGain, naive_acts
 from arena.solved_games import Why, execution_game_of
+from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.execution_steps import discrete_replies
 
 Array = NDArray[np.float64]
@@ -34,13 +35,13 @@ def applies(market: DealerMarket, profile: Profile) -> bool:
         return False
     try:
         gains(market, profile, Search())
-    except (Why, NotCovered):
+    except (Why, NotCovered, NoEquilibrium):
         return False
     return True
 
 
 def gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
-    """Exact gains of all traders; raises Why or NotCovered where `applies` is false."""
+    """Exact gains of all traders; raises Why, NotCovered or NoEquilibrium where `applies` is false."""
     own, naive = LinearQuadratic(market, profile), LinearQuadratic(market, naive_acts(market))
 
     def reference(starts: Starts, flavour: str) -> Array:

@@ -56,6 +56,21 @@ def test_it_is_chosen_for_affine_profiles_and_agrees_with_the_gradient_in_every_
     np.testing.assert_allclose(numbers(found), numbers(other), rtol=1e-5, atol=2e-6)  # L-BFGS stops at a slope
 
 
+def test_coefficients_of_time_and_noise_flow_agree_too() -> None:
+    """The market's own averages over each step."""
+    changes = [
+        "market.mark.impact=0.1 + 0.05*t",
+        "market.flow.arrival_rate={noise_buy: '2 + t', noise_sell: 1.5}",
+        *(f"market.executors.{j}.running_penalty=0.4 + 0.2*sin(3*t)" for j in range(2)),
+        *(f"market.executors.{j}.temporary_impact=0.05*exp(-0.5*t)" for j in range(2)),
+    ]
+    market = load("execution_game", ["market.clock.steps=20", *WIDE, *changes]).market
+    profile = affine(market, 1)
+    found, other = nash_gap(market, profile, SEARCH), nash_gap(market, profile, SEARCH, engine="gradient")
+    assert {seat.engine for seat in found.seats} == {"riccati"}
+    np.testing.assert_allclose(numbers(found), numbers(other), rtol=1e-5, atol=2e-6)
+
+
 def test_the_feedback_equilibrium_has_no_gap_at_all() -> None:
     assert nash_gap(GAME, nash(GAME, "feedback"), SEARCH).nashconv < 1e-12
 
