@@ -34,7 +34,8 @@ def applies(market: DealerMarket, profile: Profile) -> bool:
     if any(one.stop_at_target for one in market.executors):
         return False
     try:
-        gains(market, profile, Search())
+        known = LinearQuadratic(market, profile)
+        known.gains(known.start, CLOSED)
     except (Why, NotCovered, NoEquilibrium):
         return False
     return True
@@ -43,14 +44,7 @@ def applies(market: DealerMarket, profile: Profile) -> bool:
 def gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
     """Exact gains of all traders; raises Why, NotCovered or NoEquilibrium where `applies` is false."""
     own, naive = LinearQuadratic(market, profile), LinearQuadratic(market, naive_acts(market))
-
-    def reference(starts: Starts, flavour: str) -> Array:
-        try:
-            return naive.gains(starts, flavour)
-        except NotCovered:  # from where this profile went too far, TWAP does not trade back
-            return best_gains(own.game, naive.players, starts, flavour)
-
-    return judged(own.game, own.players, search, "riccati", own.gains, reference)
+    return judged(own.game, own.players, search, "riccati", own.gains_anywhere, naive.gains_anywhere)
 
 
 class NotCovered(ValueError):
@@ -80,6 +74,13 @@ class LinearQuadratic:
             self._check(gain, found.reply, x, first, flavour)
             out[row] = 0.5 * np.einsum("nij,i,j->n", found.best[first] - found.stay[first], x, x)
         return np.maximum(out, 0.0)
+
+    def gains_anywhere(self, starts: Starts, flavour: str) -> Array:
+        """The same, by gradient where it is not covered: from where play went too far TWAP does not trade back."""
+        try:
+            return self.gains(starts, flavour)
+        except NotCovered:
+            return best_gains(self.game, self.players, starts, flavour)
 
     def _replayed(self, path: Path, row: int) -> Array:
         """K [T, N, N+2] that repeats the rates of a path whatever the state."""
