@@ -38,6 +38,12 @@ def drawn(market: DealerMarket) -> bool:
     return any(spread) or any(one.side == "coin" for one in market.executors)
 
 
+def start_is_known(market: DealerMarket) -> bool:
+    """Whether who deviates knows where a game began: all begin alike, or everybody sees all inventories."""
+    seen = (market.makers.observe.rivals, market.executors_observe.rivals if market.executors else "inventory")
+    return not drawn(market) or seen == ("inventory", "inventory")
+
+
 def judged(
     game: FluidGame, players: Players, search: Search, engine: str, own: Gains, reference: Gains
 ) -> list[SeatGain]:

@@ -1,7 +1,7 @@
 """Exact gains of games without chance, by gradient through the market: the engine over arena/fluid_response.py."""
 
 from arena import fluid_game
-from arena.exact_gap import drawn, judged
+from arena.exact_gap import judged, start_is_known
 from arena.fluid_game import FluidGame
 from arena.fluid_response import Players, best_gains
 from arena.markets.dealer import DealerMarket
@@ -9,12 +9,8 @@ from arena.profile import Profile, Search, SeatGain, naive_acts
 
 
 def applies(market: DealerMarket, profile: Profile) -> bool:
-    """Whether gains through the fluid market are exact: no chance, and whoever deviates knows the start.
-
-    The start is known where it is the same in every game or where everybody sees all inventories.
-    """
-    seen = (market.makers.observe.rivals, market.executors_observe.rivals if market.executors else "inventory")
-    return fluid_game.applies(market) and (not drawn(market) or seen == ("inventory", "inventory"))
+    """Whether gains through the fluid market are exact: no chance, and whoever deviates knows the start."""
+    return fluid_game.applies(market) and start_is_known(market)
 
 
 def gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:

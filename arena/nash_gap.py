@@ -24,7 +24,7 @@ from arena.search_gap import half_width
 
 
 class Engine(NamedTuple):
-    """A way to find best responses. Its module, `arena.NAME` unless said, has
+    """A way to find best responses. Its module has
 
         applies(market, profile) -> bool       whether its answer holds for this market and profile
         gains(market, profile, search) -> one SeatGain per seat

@@ -3,7 +3,7 @@
 import numpy as np
 
 from arena import poisson_response
-from arena.exact_gap import MEAN, NOMINAL, STARTS, SUBGAMES, drawn, seat_gains
+from arena.exact_gap import MEAN, NOMINAL, STARTS, SUBGAMES, drawn, seat_gains, start_is_known
 from arena.fluid_response import CLOSED
 from arena.markets.dealer import DealerMarket
 from arena.poisson_response import DEGREE, PoissonDuel
@@ -16,8 +16,7 @@ PATHS = 1024
 
 def applies(market: DealerMarket, profile: Profile) -> bool:
     """Whether gains by dynamic programming on all inventories are exact: the duel, and the deviator sees the state."""
-    seen = (market.makers.observe.rivals, market.executors_observe.rivals)
-    return poisson_response.applies(market) and (not drawn(market) or seen == ("inventory", "inventory"))
+    return poisson_response.applies(market) and start_is_known(market)
 
 
 def gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:

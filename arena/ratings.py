@@ -123,12 +123,15 @@ def _ilsr(
 
 def _penalised(rankings: Sequence[tuple[int, ...]], count: int, precision: float) -> np.ndarray:
     """Strengths [count] of largest likelihood less precision/2 |r|^2, by Newton's method; rankings of any lengths."""
-    strength, slope, curvature = np.zeros(count), np.ones(count), np.eye(count)
-    lengths = sorted({len(ranking) for ranking in rankings})
+    strength = np.zeros(count)
+    alike = [
+        np.unique([one for one in rankings if len(one) == length], axis=0, return_counts=True)
+        for length in sorted({len(ranking) for ranking in rankings})
+    ]
     for _ in range(200):
         slope, curvature = -precision * strength, precision * np.eye(count)
-        for length in lengths:
-            placed, times = np.unique([one for one in rankings if len(one) == length], axis=0, return_counts=True)
+        for placed, times in alike:
+            length = placed.shape[1]
             left = np.triu(np.ones((length, length)))  # who is not yet placed at each place
             worth = np.exp(strength[placed] - strength[placed].max(axis=1, keepdims=True))[:, None] * left
             chance = np.zeros((len(placed), length, count))

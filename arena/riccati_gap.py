@@ -63,12 +63,12 @@ class LinearQuadratic:
 
     def gains(self, starts: Starts, flavour: str) -> Array:
         """Gain [starts, traders] of each trader's best reply; raises NotCovered."""
-        path = follow(self.game, self.players, starts)
+        path = follow(self.game, self.players, starts) if flavour == OPEN else None
         out = np.empty((len(starts), self.game.traders))
         for row, first in enumerate(starts.first.tolist()):
             x = np.concatenate([-starts.state.remaining[row].numpy(), [0.0, 1.0]])
             gain, found = self.gain, self.replies
-            if flavour == OPEN:
+            if path is not None:
                 gain = self._replayed(path, row)
                 found = discrete_replies(self.model, gain)
             self._check(gain, found.reply, x, first, flavour)
