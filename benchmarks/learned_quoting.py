@@ -70,7 +70,7 @@ def duel(market: DealerMarket, act: object, members: list[object]) -> dict[str, 
 
 
 def main(runs: list[str]) -> None:
-    """Print one line per run, then the mean over the runs of each scenario."""
+    """Print one line per run, then mean ± standard error over the runs of each scenario."""
     if not runs:
         raise SystemExit(f"name at least one run folder\n\n{__doc__}")
     rows: dict[str, list[dict[str, float]]] = {}
@@ -86,7 +86,9 @@ def main(runs: list[str]) -> None:
         rows.setdefault(scenario.name, []).append(row)
         print(f"{run.path}: " + ", ".join(f"{name} {value:.5g}" for name, value in row.items()), flush=True)
     for scenario_name, found in rows.items():
-        means = ", ".join(f"{name} {np.mean([row[name] for row in found]):.5g}" for name in found[0])
+        columns = {name: np.array([row[name] for row in found]) for name in found[0]}
+        error = {name: x.std(ddof=1) / np.sqrt(x.size) if x.size > 1 else np.nan for name, x in columns.items()}
+        means = ", ".join(f"{name} {x.mean():.5g} ± {error[name]:.2g}" for name, x in columns.items())
         print(f"{scenario_name}, mean of {len(found)}: {means}")
 
 
