@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
-from arena import snapshot
 from arena.layout import STRICT
+from arena.league import snapshot
 from arena.markets.market import Market
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]

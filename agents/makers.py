@@ -15,7 +15,8 @@ from agents.executors import TWAP
 from agents.nash import NashMaker
 from agents.optimal_makers import GibbsMaker, HJBMaker, MPEMaker, as_action
 from arena.layout import STRICT
-from arena.markets.dealer import DealerMarket, inverse_decay, naive_half_spread
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.settings import inverse_decay, naive_half_spread
 from arena.markets.market import Role
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -87,7 +88,9 @@ class AvellanedaStoikov(BaseModel):
         """Act of one seat; a `tuned` recipe plays its grid once per market and seat."""
         if self.risk_aversion == "tuned":
             return _tuned(market, seat, self).sit(market, seat)
-        from arena.solvers.closed_form import avellaneda_stoikov  # scipy takes half a second: only who sits pays it
+        from arena.solvers.options.closed_form import (
+            avellaneda_stoikov,  # scipy takes half a second: only who sits pays it
+        )
 
         aversion, decay = self.risk_aversion, self.fill_decay or market.flow.rule.numbers()[0]
         return _quoting(
@@ -118,7 +121,7 @@ class GueantLehalle(BaseModel):
 
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat; raises ValueError where no noise trader ever comes."""
-        from arena.solvers.closed_form import glft_asymptotic
+        from arena.solvers.options.closed_form import glft_asymptotic
 
         decay = self.fill_decay or market.flow.rule.numbers()[0]
         rate = float(market.arrival_rates().mean()) / market.makers.count
@@ -193,7 +196,7 @@ def _quoting(
     noise_of_vol = getattr(market.makers.risk, "vega_noise", 0.01) if vega_noise is None else vega_noise
     steady = _steady_variance(market)
     if vega is None:  # the first vega stands for one that is not shown
-        from arena.markets.dealer_tables import initial_greeks
+        from arena.markets.dealer.pricing import initial_greeks
 
         steady = steady + np.square(noise_of_vol * initial_greeks(market)[3])
 
@@ -214,7 +217,7 @@ def _quoting(
 
 def _steady_variance(market: DealerMarket) -> np.ndarray:
     """Variance rate of one lot besides a vega that is seen, currency^2/unit [n]: shocks, and an unhedged delta."""
-    from arena.markets.dealer_tables import initial_greeks
+    from arena.markets.dealer.pricing import initial_greeks
 
     loading = market.loading().mean(axis=0)
     variance = np.square(loading).sum(axis=1)

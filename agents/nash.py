@@ -1,8 +1,9 @@
 """Players of an equilibrium: makers and traders who play what theory says about their market, in any line-up.
 
-The market is read as a solved game (`arena.solved_games`); where it is none, sitting down fails with the sentence that
-says why. An open-loop player commits to the path that belongs to the mean start: the control in the middle of each
-step, whatever happens. A feedback player reacts to all inventories; so does everybody where the noise flow is random.
+The market is read as a solved game (`dealer.problems.solved_games`); where it is none, sitting down fails with the
+sentence that says why. An open-loop player commits to the path that belongs to the mean start: the control in the
+middle of each step, whatever happens. A feedback player reacts to all inventories; so does everybody where the noise
+flow is random.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from agents.optimal_makers import as_action
 from arena.layout import STRICT
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.market import DealerMarket
 
 if TYPE_CHECKING:
     from arena.solvers.solution import Solution
@@ -128,8 +129,8 @@ def _policy(market: DealerMarket, kind: str, information: str, seat: str) -> Con
 
     Inventories further from the path than the box in which it was solved count as those on the box's edge.
     """
-    from arena.solved_games import makers_traders_of
-    from arena.solvers.tube import to_coordinates, to_inventories
+    from arena.markets.dealer.problems.solved_games import makers_traders_of
+    from arena.solvers.makers_traders.tube import to_coordinates, to_inventories
 
     seen, role = _inventories(market, kind, seat), _role_of(market, seat)
     found = _solved(market, kind, information)
@@ -169,7 +170,7 @@ def _policy(market: DealerMarket, kind: str, information: str, seat: str) -> Con
 
 
 def _solved(market: DealerMarket, kind: str, information: str) -> "Solution":
-    from arena.solved_games import solve  # scipy takes half a second: only who sits pays it
+    from arena.markets.dealer.problems.solved_games import solve  # scipy takes half a second: only who sits pays it
 
     found = solve(market, information, midpoints=True)
     if isinstance(found, str):
@@ -180,8 +181,8 @@ def _solved(market: DealerMarket, kind: str, information: str) -> "Solution":
 @lru_cache(maxsize=16)
 def _discrete_gain(market: DealerMarket, kind: str) -> Array:
     """Rates of everybody per step on (inventories, 1): [T, N, N + 1]. The price moved so far drops out."""
-    from arena.solved_games import Why, execution_game_of
-    from arena.solvers.execution_steps import discrete_feedback_nash
+    from arena.markets.dealer.problems.solved_games import Why, execution_game_of
+    from arena.solvers.execution.steps import discrete_feedback_nash
 
     try:
         gain = discrete_feedback_nash(execution_game_of(market), market.clock.steps, "exact").gain

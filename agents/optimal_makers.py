@@ -1,8 +1,8 @@
 """Market makers that play what quoting theory says: the table of a solved problem, looked up by step and inventory.
 
-The problem is read off the market (`arena.quoting_problem`), in which a maker's reward separates into one problem per
-product. Where the market is no such problem, sitting down fails with a sentence. A table is solved once per market and
-kept; a quote holds for a whole step, as everybody's does.
+The problem is read off the market (`dealer.problems.quoting_problem`), in which a maker's reward separates into one
+problem per product. Where the market is no such problem, sitting down fails with a sentence. A table is solved once per
+market and kept; a quote holds for a whole step, as everybody's does.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from arena.layout import STRICT
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.market import DealerMarket
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Array = NDArray[np.float64]
@@ -62,8 +62,8 @@ class GibbsMaker(BaseModel):
             return _table_act(market, lambda step, own, rival: mode[step[:, None], own, np.arange(market.n)])
         from scipy.special import ndtr
 
-        from arena.quoting_problem import maker_problem
-        from arena.solvers.gibbs import sample
+        from arena.markets.dealer.problems.quoting_problem import maker_problem
+        from arena.solvers.quoting.gibbs import sample
 
         makers = [maker_problem(market, seat, i, temperature=self.temperature) for i in range(market.n)]
         role, limit = market.roles[0], makers[0].inventory_limit
@@ -107,8 +107,8 @@ def _optimum(
     """Value [N, 2Q+1, n] and best distances [N, 2Q+1, n, 2] at the start of each step."""
     from dataclasses import replace
 
-    from arena.quoting_problem import maker_problem
-    from arena.solvers.quoting import solve
+    from arena.markets.dealer.problems.quoting_problem import maker_problem
+    from arena.solvers.quoting.maker import solve
 
     values, distances = [], []
     for product in range(market.n):
@@ -122,8 +122,8 @@ def _optimum(
 @lru_cache(maxsize=16)
 def _equilibrium(market: DealerMarket) -> Array:
     """Equilibrium distances [N, 2Q+1, 2Q+1, 2] at the start of each step."""
-    from arena.quoting_problem import duel_problem
-    from arena.solvers.option_duel import equilibrium
+    from arena.markets.dealer.problems.quoting_problem import duel_problem
+    from arena.solvers.quoting.duel import equilibrium
 
     first = market.maker_names[0]
     duel = duel_problem(market, first)

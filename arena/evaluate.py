@@ -45,10 +45,10 @@ def _guarded(
     targets: list[str], out: Path, cores: int, again: bool, changes: list[str], comparisons: bool = False
 ) -> int:
     """Everything behind the command line; returns the exit code."""
+    from arena.league.snapshot import SnapshotError
     from arena.mistakes import ScenarioError
-    from arena.run_folder import RunFolder, RunFolderError
+    from arena.runs.run_folder import RunFolder, RunFolderError
     from arena.scenario import dump, load, loads
-    from arena.snapshot import SnapshotError
 
     try:
         if len(targets) == 1 and not Path(targets[0]).is_dir():

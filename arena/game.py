@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.markets import draws
-from arena.markets.dealer import DealerMarket
-from arena.markets.dealer_kernel import BLOCK, advance, begin
-from arena.markets.dealer_tables import packed
-from arena.markets.ledger import LedgerError, message
+from arena.markets.dealer.kernel import BLOCK, advance, begin
+from arena.markets.dealer.ledger import LedgerError, message
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.tables import packed
 from arena.markets.market import Role
+from arena.markets.parts import draws
 
 Views = dict[str, NDArray]
 _LANES = 8

@@ -21,20 +21,21 @@ from agents.executors import TWAP, AlmgrenChriss
 from agents.learned import player
 from agents.makers import AvellanedaStoikov, ConstantSpread, tune_avellaneda_stoikov
 from agents.optimal_makers import HJBMaker, MPEMaker
-from arena import metrics, snapshot, tournament
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.gaps.nash_gap import NashGap, nash_gap
+from arena.gaps.profile import Job, Profile, Search, Train, Weights, naive_acts
+from arena.league import snapshot, tournament
+from arena.league.snapshot import SnapshotError
+from arena.league.tournament import PayoffTensor
+from arena.markets.dealer import accounts as metrics
+from arena.markets.dealer.curves import quote_curves
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.theory.beside import against_theory
 from arena.markets.market import Role
-from arena.nash_gap import NashGap, nash_gap
-from arena.profile import Job, Profile, Search, Train, Weights, naive_acts
-from arena.quotes import quote_curves
-from arena.record import record, write_record
 from arena.rollout import Act, play, seeds_of
-from arena.run_folder import RunFolder
+from arena.runs.record import record, write_record
+from arena.runs.run_folder import RunFolder
 from arena.scenario import EvaluationSettings, Scenario, TrainingSettings
-from arena.snapshot import SnapshotError
-from arena.theory_panel import against_theory
-from arena.tournament import PayoffTensor
 
 EPISODES = 256
 """Games of the final profile, and of each line-up beside it, that are kept for the report."""

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from arena.page import Run, Section
+    from arena.pages.page import Run, Section
 
 
 def write(folder: str | Path) -> Path:
     """Write report.html and report.json into a run folder and return the page's path."""
-    from arena import judged, page, played
+    from arena.pages import games as played
+    from arena.pages import judging as judged
+    from arena.pages import page
 
     run = page.read(folder)
     makers = (
@@ -43,7 +45,7 @@ def write(folder: str | Path) -> Path:
 
 def _shown(make: "Callable[[Run], Section | None]", run: "Run") -> "Section | None":
     """A section, or a sentence in its place if the file that it shows has another form than expected."""
-    from arena.page import Section
+    from arena.pages.page import Section
 
     try:
         return make(run)
@@ -57,7 +59,9 @@ def _shown(make: "Callable[[Run], Section | None]", run: "Run") -> "Section | No
 
 def write_aggregate(folders: Sequence[str | Path], out: str | Path) -> Path:
     """Write one page over several runs, normally the seeds of one scenario, into `out`: table, bands, paired tests."""
-    from arena import compared, judged, page
+    from arena.pages import judging as judged
+    from arena.pages import page
+    from arena.pages import seeds as compared
 
     if not folders:
         raise ValueError("no runs to compare")
@@ -81,10 +85,10 @@ def write_page(folder: Path, name: str, sections: dict[str, Any], **page: Any) -
     """Write <name>.html and its numbers, <name>.json, into a folder; `page` is what the template shows around them."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from arena.run_folder import RunFolder, plain
+    from arena.runs.run_folder import RunFolder, plain
 
     environment = Environment(
-        loader=PackageLoader("arena", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("arena.pages", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.tests["words"] = lambda cell: sum(c.isalpha() for c in cell) > 0.6 * len(cell)
     environment.filters["whole"] = lambda text: re.sub(r" (?=[%$](?!\w))", "\N{NO-BREAK SPACE}", text)  # no lone units

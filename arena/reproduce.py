@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-PAPERS = {"fang_xu": "arena.reproduce_fang_xu"}
+PAPERS = {"fang_xu": "arena.markets.dealer.papers.fang_xu"}
 """Paper -> the module whose `reproduction(say)` builds its page."""
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from arena.game import Game
 from arena.layout import Layout
-from arena.markets import draws
+from arena.markets.parts import draws
 
 Act = Callable[[NDArray, NDArray], NDArray]
 """An agent that sits: act(observation [batch, D] float32, noise [batch, K] float64) -> action [batch, K] in [-1, 1]."""

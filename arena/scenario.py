@@ -19,8 +19,8 @@ from agents.executors import Executor
 from agents.learned import Learned, Snapshot
 from agents.makers import ConstantSpread, Maker
 from arena.layout import STRICT
-from arena.league import LeagueSettings
-from arena.markets.dealer import DealerMarket
+from arena.league.league import LeagueSettings
+from arena.markets.dealer.market import DealerMarket
 from arena.mistakes import Document, ScenarioError, did_you_mean, override, read, sentences, show
 
 __all__ = [

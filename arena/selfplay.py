@@ -31,8 +31,8 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
     """
     import torch
 
-    from arena.console import Watch
-    from arena.run_folder import GAPS, METRICS, STATUS, TensorBoard
+    from arena.runs.console import Watch
+    from arena.runs.run_folder import GAPS, METRICS, STATUS, TensorBoard
     from arena.training.ppo import configure
     from arena.training.seats import learner_names
     from arena.training.session import Gauges, alarms, line_of, ray_session, trainer
@@ -90,8 +90,8 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
 
 def restore(algorithm: Any, checkpoint: Path) -> None:
     """Continue from a checkpoint; raises RunFolderError with a sentence when it is damaged."""
-    from arena.run_folder import RunFolderError
-    from arena.snapshot import SnapshotError
+    from arena.league.snapshot import SnapshotError
+    from arena.runs.run_folder import RunFolderError
 
     try:
         algorithm.restore_from_path(str(checkpoint))
@@ -105,7 +105,7 @@ def restore(algorithm: Any, checkpoint: Path) -> None:
 
 def keep_profile(run: Any, scenario: Any, networks: Any, iteration: int) -> None:
     """Store the final policies, promoted or not, beside the league: profile/<role>-<iteration>.npz."""
-    from arena import snapshot
+    from arena.league import snapshot
 
     for role, weights in networks.items():
         name = f"{role}-{iteration:05d}"
@@ -115,7 +115,8 @@ def keep_profile(run: Any, scenario: Any, networks: Any, iteration: int) -> None
 
 def judge(run: Any, scenario: Any, algorithm: Any, gauges: Any, cores: int, say: Any, *, final: bool = False) -> float:
     """Measure how good the profile is now, with everything and a report at the end; returns the relative Nash gap."""
-    from arena import judge, report, tournament
+    from arena import judge, report
+    from arena.league import tournament
 
     networks = {role: weights for role, weights in algorithm.profile_weights().items() if role in algorithm.seats}
     profile, done = judge.profile_of(scenario, networks), algorithm.iteration
@@ -206,7 +207,7 @@ def _guarded(
 ) -> int:  # fmt: skip
     """Everything behind the command line; returns the exit code."""
     from arena.mistakes import ScenarioError
-    from arena.run_folder import RunFolder, RunFolderError
+    from arena.runs.run_folder import RunFolder, RunFolderError
     from arena.scenario import dump, load
 
     if dashboard and not _installed("aiohttp"):
@@ -256,7 +257,7 @@ def _guarded(
 
 def _begun(folder: Any, out: Path, scenario: Any) -> tuple[Any, Any] | None:
     """The unfinished or finished run of this very scenario and seed under `out`, or none."""
-    from arena.run_folder import RunFolderError
+    from arena.runs.run_folder import RunFolderError
 
     for path in sorted((out / scenario.name).glob(f"*-{scenario.training.seed}"), reverse=True):
         with contextlib.suppress(RunFolderError):

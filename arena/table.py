@@ -9,9 +9,9 @@ from gymnasium import logger
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from arena.board import Board
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.board import Board
+from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Role
 from arena.scenario import Scenario, load
 

@@ -1,13 +1,14 @@
 """What theory says about a scenario: the first answerer that covers it, or the sentences why none does.
 
-An answerer is a function of a scenario and of what players know ('open_loop': the clock, and so paths; 'feedback': all
-inventories). It returns an `Answer`, or one sentence why it does not cover the scenario. `ANSWERERS` lists them, best
-first; to add one, write the function in a module of its own and put it into the tuple.
+An answerer is a module with `answer(scenario, information)`, where information is what players know ('open_loop': the
+clock, and so paths; 'feedback': all inventories). It returns an `Answer`, or one sentence why it does not cover the
+scenario. `ANSWERERS` lists them, best first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
 from arena.scenario import Scenario
@@ -51,9 +52,8 @@ class Answer(Protocol):
         ...
 
 
-Answerer = Callable[[Scenario, str], "Answer | str"]
-"""scenario, information -> the answer, or one sentence why it is not covered."""
-
+ANSWERERS = ("arena.markets.dealer.theory.equilibrium", "arena.markets.dealer.theory.quoting")
+"""Modules, best first. They are imported when somebody asks: scipy alone takes half a second."""
 INFORMATION = ("open_loop", "feedback")
 
 
@@ -66,24 +66,8 @@ def answer(scenario: Scenario, information: str = "open_loop") -> Answer | str:
         raise ValueError(f"information: found {information!r}; allowed are {', '.join(INFORMATION)}")
     why = []
     for answerer in ANSWERERS:
-        found = answerer(scenario, information)
+        found: Answer | str = import_module(answerer).answer(scenario, information)
         if not isinstance(found, str):
             return found
         why.append(found)
     return "\n".join(dict.fromkeys(why))
-
-
-def _equilibrium(scenario: Scenario, information: str) -> Answer | str:
-    from arena.theory_equilibrium import equilibrium  # scipy takes half a second: only who asks pays it
-
-    return equilibrium(scenario, information)
-
-
-def _quoting(scenario: Scenario, information: str) -> Answer | str:
-    from arena.theory_quoting import optimal_quotes
-
-    return optimal_quotes(scenario, information)
-
-
-ANSWERERS: tuple[Answerer, ...] = (_equilibrium, _quoting)
-"""Best first."""

@@ -19,16 +19,16 @@ import numpy as np
 from agents.learned import player
 from agents.makers import AvellanedaStoikov, ConstantSpread
 from arena.game import Game
+from arena.gaps.nash_gap import nash_gap
+from arena.gaps.profile import Job, Profile, Search, naive_acts
+from arena.gaps.search import JUDGEMENT
 from arena.judge import trainer
-from arena.markets.dealer import DealerMarket
-from arena.nash_gap import nash_gap
-from arena.profile import Job, Profile, Search, naive_acts
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.theory.beside import nominal_market
 from arena.rollout import Act, play, seeds_of
 from arena.scenario import EvaluationSettings, TrainingSettings, load
-from arena.search_gap import JUDGEMENT
-from arena.solvers.option_model import OptionModel
-from arena.solvers.quoting import blind_maker, solve
-from arena.theory_panel import nominal_market
+from arena.solvers.options.option_model import OptionModel
+from arena.solvers.quoting.maker import blind_maker, solve
 from arena.training.frame import action_frame
 
 DUEL = 4.9706 - 3.541

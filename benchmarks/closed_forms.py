@@ -12,8 +12,8 @@ import numpy as np
 from agents.makers import AvellanedaStoikov, ConstantSpread
 from agents.optimal_makers import HJBMaker
 from arena.game import Game
-from arena.lattice_gap import responses
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.gaps.lattice import responses
+from arena.markets.dealer.market import DealerMarket
 from arena.rollout import Act, play, seeds_of
 from arena.scenario import load
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from agents.nash import NashExecutor, NashMaker, NashTrader
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.problems.solved_games import execution_game_of, makers_traders_of, solve
 from arena.rollout import play, seeds_of
 from arena.scenario import load
-from arena.solved_games import execution_game_of, makers_traders_of, solve
-from arena.solvers import deviations, execution_steps
+from arena.solvers.execution import steps as execution_steps
+from arena.solvers.makers_traders import deviations
 from arena.solvers.solution import Solution
 
 L1 = ["market.makers.initial_inventory=[4, 1]", "market.executors.0.size=10"]

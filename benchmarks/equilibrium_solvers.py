@@ -13,16 +13,17 @@ from collections.abc import Callable
 import numpy as np
 from scipy.integrate import solve_bvp
 
-from arena.solvers import deviations, execution_steps
-from arena.solvers.acas import acas_game, solve_acas
-from arena.solvers.approximation import approximation_game
-from arena.solvers.best_replies import closed_loop_regret
-from arena.solvers.equilibrium import MakersTraders, makers_traders, solve_makers_traders
-from arena.solvers.execution import closed_loop_regret as execution_regret
-from arena.solvers.execution import execution_game, open_loop_gain, solve_execution
-from arena.solvers.feedback import feedback_nash
-from arena.solvers.mean_field import mean_field
-from arena.solvers.shares import Logistic, Relative
+from arena.solvers.execution import steps as execution_steps
+from arena.solvers.execution.solve import closed_loop_regret as execution_regret
+from arena.solvers.execution.solve import execution_game, open_loop_gain, solve_execution
+from arena.solvers.makers_traders import deviations
+from arena.solvers.makers_traders.acas import acas_game, solve_acas
+from arena.solvers.makers_traders.approximation import approximation_game
+from arena.solvers.makers_traders.best_replies import closed_loop_regret
+from arena.solvers.makers_traders.feedback import feedback_nash
+from arena.solvers.makers_traders.mean_field import mean_field
+from arena.solvers.makers_traders.open_loop import MakersTraders, makers_traders, solve_makers_traders
+from arena.solvers.makers_traders.shares import Logistic, Relative
 
 FLOW = {"horizon": 1.0, "temporary_impact": 0.2, "noise_buy": 3.0, "noise_sell": 2.0}
 BASE = {**FLOW, "running_penalty": 0.1, "terminal_penalty": 0.5}

@@ -12,9 +12,9 @@ import torch
 
 from agents.learned import player
 from agents.network import Network
-from arena.markets.dealer import DealerMarket
-from arena.nash_gap import nash_gap
-from arena.profile import Profile, Search, naive_acts
+from arena.gaps.nash_gap import nash_gap
+from arena.gaps.profile import Profile, Search, naive_acts
+from arena.markets.dealer.market import DealerMarket
 from arena.scenario import load
 from arena.training.frame import action_frame
 

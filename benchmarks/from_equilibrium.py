@@ -20,17 +20,17 @@ import torch
 
 from agents.learned import Act
 from agents.network import Network
-from arena.exact_gap import at_zero, nominal
-from arena.fluid_game import FluidGame
-from arena.fluid_response import Players, follow
 from arena.game import Game
 from arena.judge import measure_gap, profile_of
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.gaps.gradient_response import Players, follow
+from arena.markets.dealer.gaps.starts import at_zero, nominal
+from arena.markets.dealer.gaps.twin import FluidGame
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.problems.solved_games import makers_traders_of
 from arena.rollout import play, seeds_of
 from arena.scenario import Scenario, load
-from arena.solved_games import makers_traders_of
-from arena.solvers.duel import leader, outcome
-from arena.solvers.feedback import feedback_nash
+from arena.solvers.makers_traders.feedback import feedback_nash
+from arena.solvers.makers_traders.stage import leader, outcome
 from arena.training.frame import action_frame
 from arena.training.ppo import configure
 from arena.training.session import ray_session, trainer

@@ -19,9 +19,9 @@ from numba import njit
 
 from arena.env import parallel_env
 from arena.game import Game
-from arena.markets import draws
-from arena.markets.dealer import DealerMarket
-from arena.markets.special import FAST, exp, normal_cdf_and_density
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.parts import draws
+from arena.markets.parts.special import FAST, exp, normal_cdf_and_density
 from arena.rollout import seeds_of
 from arena.scenario import load
 

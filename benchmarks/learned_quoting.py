@@ -1,7 +1,7 @@
 """How good learned quotes are against exact answers, run by run: python benchmarks/learned_quoting.py RUN [RUN ...].
 
-For runs of scenarios with an exact engine (`arena.lattice_gap`): the policies are read from the run folder, tabulated,
-and valued by backward induction in the scenario's own steps, so nothing here has a sampling error.
+For runs of scenarios with an exact engine (`dealer.gaps.lattice`): the policies are read from the run folder,
+tabulated, and valued by backward induction in the scenario's own steps, so nothing here has a sampling error.
 
     one maker    G = (J - J_const)/(J_HJB - J_const), constant distance 1/k and the HJB table played in the same steps
     duel         exploitability of the self-play profile (gain of one seat's best response), its value, and the value
@@ -17,13 +17,13 @@ import numpy as np
 from agents.learned import player
 from agents.makers import AvellanedaStoikov, ConstantSpread
 from agents.optimal_makers import HJBMaker, MPEMaker
-from arena import snapshot
 from arena.judge import final_networks
-from arena.lattice_gap import responses, tabulate
-from arena.markets.dealer import DealerMarket
-from arena.quoting_problem import duel_problem
-from arena.run_folder import RunFolder
-from arena.solvers.option_duel_steps import evaluate_in_steps
+from arena.league import snapshot
+from arena.markets.dealer.gaps.lattice import responses, tabulate
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.problems.quoting_problem import duel_problem
+from arena.runs.run_folder import RunFolder
+from arena.solvers.quoting.duel_steps import evaluate_in_steps
 
 MEMBERS = 6
 """Members of the league that the newest policy is compared with: evenly spaced from the first to the newest."""

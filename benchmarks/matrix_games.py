@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arena.solvers.alpha_rank import _switching_rates, alpha_rank
-from arena.solvers.matrix_game import MatrixGame, correlated_equilibrium, zero_sum_nash, zero_sum_view
+from arena.solvers.finite.alpha_rank import _switching_rates, alpha_rank
+from arena.solvers.finite.matrix_game import MatrixGame, correlated_equilibrium, zero_sum_nash, zero_sum_view
 
 
 def game(*shape: int, roles: tuple[str, ...]) -> MatrixGame:

@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arena.solvers.closed_form import avellaneda_stoikov, matrix_exponential
-from arena.solvers.option_duel import Duel, best_response, equilibrium, iterated_best_response, time_policy
-from arena.solvers.option_model import OptionModel
-from arena.solvers.policy_iteration import iterate, uniform_start
-from arena.solvers.quoting import Maker, blind_maker, solve
-from arena.solvers.quoting_book import separable_penalty, solve_pair, vega_risk
-from arena.solvers.quoting_pde import solve_with_price
-from arena.solvers.sampled_iteration import Sampling, learn
-from arena.solvers.vega_quoting import VegaBook, solve_vega
+from arena.solvers.options.closed_form import avellaneda_stoikov, matrix_exponential
+from arena.solvers.options.option_model import OptionModel
+from arena.solvers.quoting.duel import Duel, best_response, equilibrium, iterated_best_response, time_policy
+from arena.solvers.quoting.iteration import iterate, uniform_start
+from arena.solvers.quoting.maker import Maker, blind_maker, solve
+from arena.solvers.quoting.price import solve_with_price
+from arena.solvers.quoting.sampled import Sampling, learn
+from arena.solvers.quoting.two_options import separable_penalty, solve_pair, vega_risk
+from arena.solvers.quoting.vega import VegaBook, solve_vega
 
 
 def main() -> None:

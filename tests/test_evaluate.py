@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from agents.network import Network
-from arena import snapshot
 from arena.evaluate import _guarded, main
 from arena.judge import compare, final_networks, profile_of
-from arena.run_folder import RunFolder
+from arena.league import snapshot
+from arena.league.snapshot import Snapshot, SnapshotError
+from arena.runs.run_folder import RunFolder
 from arena.scenario import Scenario, loads
-from arena.snapshot import Snapshot, SnapshotError
 
 SCENARIO = """
 schema_version: 1

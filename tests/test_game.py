@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.market import DealerMarket
 from arena.rollout import seeds_of
 
 GOLDEN = Path(__file__).parent / "golden" / "dealer.txt"

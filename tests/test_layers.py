@@ -1,4 +1,8 @@
-"""Who may import whom: docs/design.md draws the rooms, this file keeps the doors shut."""
+"""Who may import whom: docs/design.md draws the rooms, this file keeps the doors shut.
+
+A module's layer is that of its room. Rooms of a market are named alike in every market: `markets.*.kit` is the kit of
+any of them, so a new market adds nothing here. Other names in a market's folder are part of its rules.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -7,86 +11,34 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = [
-    {"arena", "arena.layout", "arena.solvers"},
-    {"arena.snapshot", "arena.matchmaking", "arena.promotion", "arena.ratings"},  # parts of the league, no game
-    {"arena.markets", "arena.league"},
-    {"arena.game", "arena.solved_games"},
-    {"arena.rollout", "arena.quoting_problem", "agents"},
-    {"arena.scenario", "arena.mistakes", "arena.table", "arena.board"},  # one game, as a file and on a table
-    {
-        "arena.env",
-        "arena.record",
-        "arena.metrics",
-        "arena.quotes",
-        "arena.run_folder",
-        "arena.fluid_game",
-        "arena.fluid_response",
-        "arena.poisson_response",
-        "arena.own_inventory",
-        "arena.exact_gap",
-        "arena.fluid_gap",
-        "arena.poisson_gap",
-        "arena.riccati_gap",
-        "arena.hjb_gap",
-        "arena.search_gap",
-        "arena.profile",
-        "arena.shifts",
-        "arena.lattice_gap",
-        "arena.nash_gap",
-        "arena.tournament",
-        "arena.theory",
-        "arena.theory_panel",
-        "arena.theory_equilibrium",
-        "arena.theory_quoting",
-    },
-    {
-        "arena.charts",
-        "arena.page",
-        "arena.played",
-        "arena.judged",
-        "arena.compared",
-        "arena.console",
-        "arena.reproduce_fang_xu",
-    },  # what a person sees
-    {"arena.training"},
-    {
-        "arena.selfplay",
-        "arena.evaluate",
-        "arena.judge",
-        "arena.report",
-        "arena.solve",
-        "arena.reproduce",
-        "arena.curriculum",
-    },
-]
-FOLDERS = {"arena.solvers", "arena.markets", "arena.training", "agents"}  # their modules share the folder's layer
-ENTRY_POINTS = LAYERS[-1]
+LAYERS = (
+    "arena arena.layout arena.solvers",
+    "arena.markets arena.markets.market arena.markets.parts "
+    "arena.league arena.league.snapshot arena.league.matchmaking arena.league.promotion arena.league.ratings",
+    "markets.*.rules arena.league.league",
+    "arena.game markets.*.problems",
+    "arena.rollout agents",
+    "arena.scenario arena.mistakes arena.table markets.*.board",
+    "arena.env arena.runs arena.gaps arena.theory arena.league.tournament",
+    "markets.*.accounts markets.*.curves markets.*.theory markets.*.gaps",
+    "arena.pages markets.*.papers",
+    "arena.training",
+    "arena.judge",
+    "arena.selfplay arena.evaluate arena.report arena.solve arena.reproduce",
+)
+LAYER = {room: index for index, rooms in enumerate(LAYERS) for room in rooms.split()}
+ABOVE_THE_RULES = {room.removeprefix("markets.*.") for room in LAYER if room.startswith("markets.*.")}
 # Who may import the heavy libraries: anywhere in the file, or only inside a function (paid for when it is called).
-EXACT = {
-    f"arena.{name}"
-    for name in (
-        "fluid_game",
-        "fluid_response",
-        "poisson_response",
-        "exact_gap",
-        "fluid_gap",
-        "poisson_gap",
-        "riccati_gap",
-        "hjb_gap",
-    )
-}
+ENTRY_POINTS = {*LAYERS[-1].split(), "arena.judge"}
 HEAVY = {
     "ray": ({"arena.training"}, ENTRY_POINTS),
     "torch": (
-        {
-            "arena.training",
-            *EXACT,
-            "agents.network",
-        },
+        {"arena.training", "markets.*.gaps", "agents.network"},
         {"agents.learned", "arena.solvers", *ENTRY_POINTS},
     ),
 }
+FROM_SOLVERS = {f"arena.solvers.{name}" for name in ("options.black_scholes", "options.half_spreads", "coefficients")}
+"""All that a market's rules know of the solvers: prices, static half-spreads, coefficients of time."""
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for folder in ("arena", "agents")
@@ -95,15 +47,22 @@ MODULES = {
 
 
 def room(module: str) -> str:
-    """The name under which a module stands in LAYERS: its folder's where the folder is one room, else its own."""
-    return next((folder for folder in FOLDERS if f"{module}.".startswith(f"{folder}.")), module)
+    """The name under which a module stands in LAYERS: its own, or that of the nearest folder above it."""
+    parts = module.split(".")
+    if parts[:2] == ["arena", "markets"] and len(parts) > 2 and ".".join(parts[:3]) not in LAYER:
+        name = parts[3] if len(parts) > 3 else "rules"
+        return f"markets.*.{name if name in ABOVE_THE_RULES else 'rules'}"
+    while ".".join(parts) not in LAYER and len(parts) > 1:
+        parts.pop()
+    return ".".join(parts)
 
 
 def layer(module: str) -> int:
-    """The index of a module's layer; a module without one fails."""
-    found = [index for index, rooms in enumerate(LAYERS) if room(module) in rooms]
-    assert found, f"{module} has no layer: add it to LAYERS in {Path(__file__).name} and to the rooms in the docs"
-    return found[0]
+    """The index of a module's layer; a module of `arena/` itself must be named."""
+    own = room(module)
+    named = module == "arena" if own == "arena" else own in LAYER
+    assert named, f"{module} has no layer: add it to LAYERS in {Path(__file__).name} and to the rooms in the docs"
+    return LAYER[own]
 
 
 def imports(module: str) -> Iterator[tuple[str, int, bool]]:
@@ -128,13 +87,23 @@ def test_imports_point_down(module: str) -> None:
     for name, line, lazy in imports(module):
         if name.split(".")[0] in ("arena", "agents"):
             assert layer(name) <= layer(module), f"{module}:{line} imports {name} from a higher layer"
-        if room(module) == "arena.markets" and room(name) == "arena.solvers":
-            known = ("arena.solvers.black_scholes", "arena.solvers.half_spreads", "arena.solvers.coefficients")
+        if room(module) == "markets.*.rules" and room(name) == "arena.solvers":
             words = "prices, static half-spreads and coefficients of time, no other solver"
-            assert name in known, f"{module}:{line}: markets know {words}"
+            assert name in FROM_SOLVERS, f"{module}:{line}: markets know {words}"
         always, inside = HEAVY.get(name.split(".")[0], ({room(module)}, set()))
         allowed = {module, room(module)} & (always | inside if lazy else always)
         assert allowed, f"{module}:{line} imports {name} {'at all' if lazy else 'outside a function'}"
+
+
+def test_no_circles() -> None:
+    # imports inside functions count: a circle that is hidden from Python is still one for the reader
+    below = {module: {name for name, _, _ in imports(module) if name in MODULES} - {module} for module in MODULES}
+    left = dict(below)
+    while free := [module for module, names in left.items() if not names & left.keys()]:
+        for module in free:
+            del left[module]
+    circles = {module: sorted(names & left.keys()) for module, names in left.items()}
+    assert not circles, f"modules that import one another, or stand above such a circle: {circles}"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -142,3 +111,9 @@ def test_a_module_has_a_layer_and_is_read_in_one_sitting(module: str) -> None:
     layer(module)
     lines = MODULES[module].read_text(encoding="utf-8").count("\n")
     assert lines <= 400, f"{module} has {lines} lines, the ceiling is 400: it tells more than one story"
+
+
+def test_a_folder_is_seen_at_a_glance() -> None:
+    folders = {path.parent for path in MODULES.values()}
+    crowded = {str(f.relative_to(ROOT)): n for f in folders if (n := len(list(f.glob("*.py")))) > 20}
+    assert not crowded, f"{crowded}: more than 20 modules"

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from arena import charts, report
-from arena.charts import Series
+from arena import report
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
-from arena.record import record, write_record
+from arena.markets.dealer.market import DealerMarket
+from arena.pages import charts
+from arena.pages.charts import Series
+from arena.runs.record import record, write_record
 from arena.scenario import dump, loads
 
 SCENARIO = """

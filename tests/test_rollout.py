@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.market import DealerMarket
 from arena.rollout import play, seeds_of
 
 MARKET = DealerMarket.model_validate(

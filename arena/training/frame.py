@@ -7,7 +7,7 @@ import numpy as np
 from agents.learned import Act
 from agents.makers import naive_profile
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Role
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from arena.league import League
+from arena.league.league import League
 from arena.training.block import EXPLOITER, NEW, Lineup
 
 Slot = dict[str, list[str | int]]

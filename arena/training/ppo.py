@@ -20,9 +20,9 @@ from ray.rllib.utils.metrics import (
 )
 
 from agents.network import Weights
-from arena.league import League
+from arena.league.league import League
+from arena.league.snapshot import Snapshot
 from arena.scenario import Scenario
-from arena.snapshot import Snapshot
 from arena.training.block import EXPLOITER, LEARNERS
 from arena.training.env_runner import BatchedEnvRunner, Failure, Order, block_seeds, play_or_report
 from arena.training.frame import action_frame

@@ -13,7 +13,7 @@ import torch
 from agents.learned import Act
 from agents.network import Network, Weights
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.market import DealerMarket
 from arena.training.block import NEW, Lineup, play_block
 from arena.training.connector import make_batch
 from arena.training.frame import action_frame

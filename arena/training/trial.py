@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.network import Weights
-from arena.league import League
+from arena.league.league import League
 from arena.training.env_runner import Order
 from arena.training.learner import Sample, fingerprint
 from arena.training.lineups import Slot, deal, group_count

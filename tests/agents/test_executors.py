@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from agents.executors import TWAP, AlmgrenChriss, Immediate
 from agents.makers import naive_profile
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
+from arena.markets.dealer.market import DealerMarket
 from arena.rollout import Rollout, play, seeds_of
 from arena.scenario import load
 

@@ -9,7 +9,7 @@ import torch
 
 from agents.learned import Learned, Snapshot, player
 from agents.network import Network
-from arena import snapshot
+from arena.league import snapshot
 from arena.scenario import Scenario, load
 from arena.training.frame import action_frame
 

@@ -10,9 +10,9 @@ from agents.executors import TWAP
 from agents.makers import ConstantSpread
 from agents.nash import NashExecutor, NashMaker, NashTrader
 from arena.game import Game
+from arena.markets.dealer.problems.solved_games import solve
 from arena.rollout import play, seeds_of
 from arena.scenario import load
-from arena.solved_games import solve
 
 FIXED = ["market.makers.initial_inventory=[4, 1]", "market.executors.0.size=10"]
 """logistic_duel without drawn inventories: case L1."""

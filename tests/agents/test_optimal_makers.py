@@ -8,12 +8,12 @@ import pytest
 
 from agents.optimal_makers import GibbsMaker, HJBMaker, MPEMaker
 from arena.game import Game
-from arena.markets.dealer import DealerMarket
-from arena.quoting_problem import maker_problem
+from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.problems.quoting_problem import maker_problem
 from arena.rollout import play, seeds_of
 from arena.scenario import load
-from arena.solvers.gibbs import moments
-from arena.solvers.quoting import solve
+from arena.solvers.quoting.gibbs import moments
+from arena.solvers.quoting.maker import solve
 
 SINGLE, PAIR, DUEL = (load(name).market for name in ("fang_xu_single", "fang_xu_pair", "option_duel"))
 

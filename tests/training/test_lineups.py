@@ -8,10 +8,10 @@ import pytest
 
 from agents.learned import player
 from arena.game import Game
-from arena.league import League, LeagueSettings
+from arena.league.league import League, LeagueSettings
+from arena.league.snapshot import Snapshot
 from arena.rollout import play
 from arena.scenario import Scenario
-from arena.snapshot import Snapshot
 from arena.training.block import EXPLOITER, NEW, Played, play_block
 from arena.training.learner import Sample
 from arena.training.lineups import deal, draw_slots, group_count

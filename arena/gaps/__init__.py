@@ -1,0 +1,1 @@
+"""How far a profile is from a Nash equilibrium, in any market."""

@@ -1,0 +1,1 @@
+"""The league: members, matchmaking, promotion, ratings, tournament."""

@@ -1,0 +1,1 @@
+"""Exact best responses in dealer markets, an engine each."""

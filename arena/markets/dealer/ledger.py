@@ -1,0 +1,166 @@
+"""Double-entry identities, checked in every game, every 8 steps and at the end.
+
+Every trade, fee, hedge and leak moves cash and contracts between two accounts, so over all accounts cash adds up to
+zero, and so do contracts and shares. Each maker's wealth (cash + book at mid + shares at spot) has moved by exactly
+what its attribution says. Tolerance: 1e-9 of the gross amounts. All amounts are sums since the start, so what is wrong
+once stays wrong until the next check; checking at every step would take a fifth of a game's time.
+"""
+
+import numpy as np
+from numba import njit
+
+from arena.markets.dealer.columns import (
+    EDGE_EXECUTOR,
+    EDGE_NOISE,
+    EXECUTOR_CASH,
+    EXECUTOR_INVENTORY,
+    FEE_CASH,
+    HEDGE_COST,
+    HEDGE_PNL,
+    IMPACT_CASH,
+    INITIAL_WEALTH,
+    INVENTORY_PNL,
+    LEAK_CASH,
+    MAKER_CASH,
+    MAKER_FEE,
+    MAKER_HEDGE,
+    MAKER_INVENTORY,
+    MID,
+    NOISE_CASH,
+    NOISE_INVENTORY,
+    SPOT,
+    VENUE_CASH,
+    VENUE_HEDGE,
+)
+from arena.markets.dealer.tables import COSTLY, HEDGE, PRODUCT
+
+SAFE = {"nsz", "arcp"}
+"""Floating-point licence that allows for NaN and infinity: the ledger is where they must be noticed."""
+TOLERANCE = 1e-9
+CHECK_EVERY = 8
+
+
+class LedgerError(RuntimeError):
+    """A conservation law failed: names game, step, account and amounts. It is a fault of the market, not of a user."""
+
+
+@njit(fastmath=SAFE, error_model="numpy")
+def _add(row, total, gross):
+    for g in range(total.shape[0]):
+        total[g] += row[g]
+        gross[g] += abs(row[g])
+
+
+@njit(fastmath=SAFE, error_model="numpy")
+def _broken(total, gross):
+    """Whether any game's residual exceeds the tolerance (a residual that is not a finite number counts as broken)."""
+    good = 1
+    for g in range(total.shape[0]):
+        # gross - gross is 0 unless an amount is infinite or not a number
+        good &= abs(total[g]) + (gross[g] - gross[g]) <= TOLERANCE * (1.0 + gross[g])
+    return good == 0
+
+
+@njit(error_model="numpy")
+def _clear(work):
+    work[0][:] = 0.0
+    work[1][:] = 0.0
+
+
+@njit(fastmath=SAFE, error_model="numpy")
+def check(size, at, executor, state, work, lo, hi):
+    """-1 if all identities hold in games lo:hi, else the code of the first account that fails; `work` [2, W].
+
+    Codes: 0 cash; 1 + i contracts of product i; 1 + n shares; 2 + n + m wealth of maker m. The residuals of the
+    failing account stay in work[0].
+    """
+    n, makers, traders = size[0], size[1], size[2]
+    total, gross = work[0], work[1]
+    _clear(work)
+    for m in range(makers):
+        _add(state[at[MAKER_CASH] + m, lo:hi], total, gross)
+    for j in range(traders):
+        _add(state[at[EXECUTOR_CASH] + j, lo:hi], total, gross)
+    for account in (NOISE_CASH, VENUE_CASH, FEE_CASH, IMPACT_CASH, LEAK_CASH):
+        _add(state[at[account], lo:hi], total, gross)
+    if _broken(total, gross):
+        return 0
+    for i in range(n):
+        _clear(work)
+        for m in range(makers):
+            _add(state[at[MAKER_INVENTORY] + m * n + i, lo:hi], total, gross)
+        for j in range(traders):
+            if int(executor[j, PRODUCT]) == i:
+                _add(state[at[EXECUTOR_INVENTORY] + j, lo:hi], total, gross)
+        _add(state[at[NOISE_INVENTORY] + i, lo:hi], total, gross)
+        if _broken(total, gross):
+            return 1 + i
+    if size[HEDGE] >= COSTLY:
+        _clear(work)
+        for m in range(makers):
+            _add(state[at[MAKER_HEDGE] + m, lo:hi], total, gross)
+        _add(state[at[VENUE_HEDGE], lo:hi], total, gross)
+        if _broken(total, gross):
+            return 1 + n
+    for m in range(makers):
+        _clear(work)
+        wealth(size, at, state, m, total, gross, lo, hi)
+        for account, sign in (
+            (EDGE_NOISE, -1.0),
+            (INVENTORY_PNL, -1.0),
+            (HEDGE_PNL, -1.0),
+            (HEDGE_COST, 1.0),
+            (MAKER_FEE, 1.0),
+            (INITIAL_WEALTH, -1.0),
+        ):
+            row = state[at[account] + m, lo:hi]
+            for g in range(total.shape[0]):
+                total[g] += sign * row[g]
+        for j in range(traders):
+            row = state[at[EDGE_EXECUTOR] + m * traders + j, lo:hi]
+            for g in range(total.shape[0]):
+                total[g] -= row[g]
+        if _broken(total, gross):
+            return 2 + n + m
+    return -1
+
+
+@njit(fastmath=SAFE, error_model="numpy")
+def wealth(size, at, state, m, total, gross, lo, hi):
+    """Adds maker m's cash + sum_i q_i mid_i (+ shares at spot unless the hedge is a swap) to `total`."""
+    n = size[0]
+    _add(state[at[MAKER_CASH] + m, lo:hi], total, gross)
+    for i in range(n):
+        q, mid = state[at[MAKER_INVENTORY] + m * n + i, lo:hi], state[at[MID] + i, lo:hi]
+        for g in range(total.shape[0]):
+            value = q[g] * mid[g]
+            total[g] += value
+            gross[g] += abs(value)
+    if size[HEDGE] >= COSTLY:
+        h, spot = state[at[MAKER_HEDGE] + m, lo:hi], state[at[SPOT], lo:hi]
+        for g in range(total.shape[0]):
+            value = h[g] * spot[g]
+            total[g] += value
+            gross[g] += abs(value)
+
+
+def message(
+    code: int, game: int, step: int, residual: float, products: tuple[str, ...], makers: tuple[str, ...]
+) -> str:
+    """The sentence for a failed identity."""
+    n = len(products)
+    if code == 0:
+        account, what = "cash", "over all accounts adds up to"
+    elif code <= n:
+        account, what = f"contracts of {products[code - 1]}", "over all accounts add up to"
+    elif code == n + 1:
+        account, what = "shares", "over all accounts add up to"
+    else:
+        account, what = f"wealth of {makers[code - 2 - n]}", "differs from its attribution by"
+    seen = f"step {step} (checked every {CHECK_EVERY})"
+    return f"ledger: game {game}, {seen}: {account} {what} {residual:.6g}; it must be 0"
+
+
+def first_broken(residual: np.ndarray, gross: np.ndarray) -> int:
+    """Index of the game with the largest relative residual."""
+    return int(np.argmax(np.abs(residual) / (1.0 + gross)))

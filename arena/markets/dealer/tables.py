@@ -1,0 +1,244 @@
+"""The dealer market's parameters as the plain arrays its kernels read."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from arena.markets.dealer import columns
+from arena.markets.dealer.flow import offsets_of
+from arena.markets.dealer.pricing import remaining_deviation, times
+from arena.markets.dealer.roles import roles
+from arena.markets.dealer.seats import AgentHedge, CostlyHedge, QuadraticRisk, Start
+from arena.markets.dealer.settings import DealerSettings, naive_half_spread
+from arena.markets.parts.over_time import means
+
+# fmt: off
+(RULE, FLUID, HEDGE, HAS_SHOCK, HAS_IMPACT, HAS_INFORMED, HAS_VEGA_RISK, HAS_LOADING_RISK,
+ HAS_QUADRATIC, STEPS) = range(10, 20)
+(DT, LOT, LIMIT, MIN_DISTANCE, MAX_DISTANCE, RULE_FIRST, RULE_SECOND, INFORMED, IMPACT, MAKER_FEE_RATE, TAKER_FEE_RATE,
+ HEDGE_RATE, HEDGE_RANGE, PSI_EACH, PSI_ALL, LOADING_AVERSION, VEGA_AVERSION, VOL_MEAN, VOL_PERSISTENCE, VOL_SHOCK,
+ VOL_CORRELATION, VOL_START, FLOW_PERSISTENCE, FLOW_SHOCK, FLOW_START, SPOT_START, HALF_LOW, HALF_WIDTH,
+ SKEW_LOW, SKEW_WIDTH, RATE_LOW, RATE_WIDTH, YEARS_PER_STEP, START_DISTANCE) = range(34)
+(PRODUCT, OWN_RATE_LOW, OWN_RATE_HIGH, TEMPORARY, CROSS, RUNNING, TERMINAL, PAYS_BEST, STOPS, SIDE, SIZE_MEAN,
+ SIZE_SPREAD) = range(12)
+# fmt: on
+SIZES, NUMBERS, PRODUCT_NUMBERS, MAKER_NUMBERS, EXECUTOR_NUMBERS = 20, 34, 3, 5, 12
+NO_HEDGE, PERFECT, COSTLY, AGENT = range(4)
+HEDGES = {"none": NO_HEDGE, "perfect": PERFECT, "costly": COSTLY, "agent": AGENT}
+NO_LIMIT = 1e15
+
+
+class Tables(NamedTuple):
+    """Parameters of one market as arrays, in the order in which the kernels take them.
+
+    size int64 [20]: sizes and switches; number float64 [34]: scalars; at int64: first state row of each field;
+    product [n, 3]: sign (+1 call, -1 put, 0 asset), strike, ln strike; maker [M, 5]: running and terminal quadratic
+    penalty, offset, initial inventory mean and spread; executor [N, 12]; table [T+1, ...] per decision: standard
+    deviation of the log-spot step, then per product the standard deviation left to expiry, the square root of the
+    time to expiry in years, the expected noise orders [n, 2] and the shock loading [n, n] of the step; then what may
+    change with time, means over the step: makers' running penalties [M], executors' temporary impacts and running
+    penalties [N, N], the mark's impact. `advance` puts these into maker, executor and number, where the first step's
+    stand.
+    low, high float32: bounds of the observation columns of all seats.
+    """
+
+    size: np.ndarray
+    number: np.ndarray
+    at: np.ndarray
+    product: np.ndarray
+    maker: np.ndarray
+    executor: np.ndarray
+    table: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class Packed(NamedTuple):
+    """`Tables` in three flat arrays: a call of a compiled kernel pays for every array it is handed.
+
+    whole int64: size, then at; real float64: number, product, maker, executor, table, each in C order;
+    bounds float32 [2, D]: low and high.
+    """
+
+    whole: np.ndarray
+    real: np.ndarray
+    bounds: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def packed(market: DealerSettings) -> Packed:
+    """A market's parameters as the three arrays that `begin` and `advance` take."""
+    t = tables(market)
+    return Packed(
+        whole=np.concatenate([t.size, t.at]),
+        real=np.concatenate([part.ravel() for part in (t.number, t.product, t.maker, t.executor, t.table)]),
+        bounds=np.stack([t.low, t.high]),
+    )
+
+
+@lru_cache(maxsize=64)
+def tables(market: DealerSettings) -> Tables:
+    """Packs a market's parameters; cached, for markets are immutable."""
+    seated = roles(market)
+    low = [role.observation.low for role in seated for _ in role.agents]
+    high = [role.observation.high for role in seated for _ in role.agents]
+    return Tables(
+        size=_size(market),
+        number=_number(market),
+        at=columns.first_rows(columns.state(market)),
+        product=_product(market),
+        maker=_maker(market),
+        executor=_executor(market),
+        table=_table(market),
+        low=np.concatenate(low).astype(np.float32),
+        high=np.concatenate(high).astype(np.float32),
+    )
+
+
+def _size(market: DealerSettings) -> np.ndarray:
+    makers, flow, risk = market.makers, market.flow, market.makers.risk
+    return np.array(
+        [
+            market.n,
+            makers.count,
+            len(market.executors),
+            columns.has_options(market),
+            market.underlying.volatility.model == "log_ar1",
+            flow.intensity.model == "log_ou",
+            columns.own_code(makers.observe),
+            columns.RIVALS[makers.observe.rivals],
+            columns.own_code(market.executors_observe),
+            columns.RIVALS[market.executors_observe.rivals],
+            flow.rule.code,
+            flow.orders == "fluid",
+            HEDGES[makers.hedging.kind],
+            bool(np.any(market.loading())),
+            bool(np.any(_changing(market)[:, -1])),
+            flow.informed_share > 0,
+            risk.kind == "vega" and risk.risk_aversion * risk.vega_noise > 0,
+            risk.kind == "running" and risk.risk_aversion > 0,
+            risk.kind == "quadratic",
+            market.clock.steps,
+        ],
+        dtype=np.int64,
+    )
+
+
+def _number(market: DealerSettings) -> np.ndarray:
+    makers, flow, clock = market.makers, market.flow, market.clock
+    risk, hedging, intensity = makers.risk, makers.hedging, flow.intensity
+    vol = market.underlying.volatility.step(clock.dt)
+    psi = 0.0 if isinstance(risk, QuadraticRisk) else risk.terminal_penalty
+    decay = np.exp(-intensity.reversion * clock.dt) if intensity.model == "log_ou" else 0.0
+    spread = intensity.volatility / np.sqrt(2 * intensity.reversion) if intensity.model == "log_ou" else 0.0
+    rate = columns.executor_action(market) if market.executors else None
+    first, second = flow.rule.numbers()
+    return np.array(
+        [
+            clock.dt,
+            flow.lot,
+            makers.inventory_limit or NO_LIMIT,
+            makers.min_distance,
+            makers.max_distance,
+            first,
+            second,
+            flow.informed_share,
+            _changing(market)[0, -1],
+            market.fees.maker,
+            market.fees.taker,
+            hedging.cost if isinstance(hedging, CostlyHedge | AgentHedge) else 0.0,
+            hedging.range if isinstance(hedging, AgentHedge) else 0.0,
+            0.0 if risk.kind == "portfolio" else psi,
+            psi if risk.kind == "portfolio" else 0.0,
+            risk.risk_aversion if risk.kind == "running" else 0.0,
+            risk.risk_aversion * risk.vega_noise**2 if risk.kind == "vega" else 0.0,
+            *((vol.mean, vol.persistence, vol.shock, vol.correlation, vol.initial_spread) if vol else (0.0,) * 5),
+            decay,
+            spread * np.sqrt(1 - decay**2),
+            intensity.initial if intensity.model == "log_ou" else 0.0,
+            market.underlying.spot,
+            makers.half_spread[0],
+            makers.half_spread[1] - makers.half_spread[0],
+            makers.skew[0],
+            makers.skew[1] - makers.skew[0],
+            rate.low[0] if rate else 0.0,
+            rate.high[0] - rate.low[0] if rate else 0.0,
+            clock.dt * clock.years,
+            # what everybody last quoted before the game, as far as anybody can tell
+            naive_half_spread(market) if makers.count else 0.0,
+        ],
+        dtype=float,
+    )
+
+
+def _product(market: DealerSettings) -> np.ndarray:
+    sign = {"call": 1.0, "put": -1.0, "asset": 0.0}
+    rows = [(sign[p.right], p.strike or 0.0, np.log(p.strike) if p.strike else 0.0) for p in market.products]
+    return np.array(rows, dtype=float)
+
+
+def _maker(market: DealerSettings) -> np.ndarray:
+    makers, risk, count = market.makers, market.makers.risk, market.makers.count
+    start = makers.initial_inventory
+    mean, spread = (start.mean, start.spread) if isinstance(start, Start) else (start, 0.0)
+    terminal = risk.terminal_penalty if isinstance(risk, QuadraticRisk) else 0.0
+    rows = [
+        _changing(market)[0, :count],
+        terminal,
+        offsets_of(market.flow.rule, count),
+        mean,
+        spread,
+    ]
+    columns_ = [np.broadcast_to(np.asarray(row, dtype=float), count) for row in rows]
+    return np.ascontiguousarray(np.stack(columns_, axis=1))
+
+
+def _executor(market: DealerSettings) -> np.ndarray:
+    side = {"buy": 1.0, "sell": -1.0, "coin": 0.0}
+    rows = []
+    first, makers, traders = _changing(market)[0], market.makers.count, len(market.executors)
+    for j, e in enumerate(market.executors):
+        mean = e.size.mean if isinstance(e.size, Start) else e.size
+        rows.append(
+            (
+                market.product_names.index(e.product),
+                *e.rate,
+                first[makers + j],
+                e.cross_impact,
+                first[makers + traders + j],
+                e.terminal_penalty,
+                e.price == "best",
+                e.stop_at_target,
+                side[e.side],
+                mean[j] if isinstance(mean, tuple) else mean,
+                e.size.spread if isinstance(e.size, Start) else 0.0,
+            )
+        )
+    return np.array(rows, dtype=float).reshape(len(rows), 12)
+
+
+def _table(market: DealerSettings) -> np.ndarray:
+    clock, n, steps = market.clock, market.n, market.clock.steps
+    instants = times(market)
+    spot = np.zeros((steps + 1, 1))
+    spot[:-1, 0] = np.sqrt(market.underlying.volatility.variance(instants[:-1], instants[1:], clock.years))
+    expiry = np.array([p.expiry if p.expiry is not None else np.nan for p in market.products])
+    years = np.nan_to_num((expiry[None, :] - instants[:, None]) * clock.years)
+    flow = np.zeros((steps + 1, 2 * n))
+    flow[:-1] = market.arrival_rates().reshape(steps, 2 * n) * clock.dt
+    loading = np.zeros((steps + 1, n * n))
+    loading[:-1] = market.loading().reshape(steps, n * n) * np.sqrt(clock.dt)
+    changing = np.zeros((steps + 1, _changing(market).shape[1]))
+    changing[:-1] = _changing(market)
+    return np.ascontiguousarray(np.hstack([spot, remaining_deviation(market), np.sqrt(years), flow, loading, changing]))
+
+
+def _changing(market: DealerSettings) -> np.ndarray:
+    """Means over each step of what may change with time [T, M + 2 N + 1], in the order that `Tables` names."""
+    makers, clock = market.makers, market.clock
+    running = makers.risk.running_penalty if isinstance(makers.risk, QuadraticRisk) else 0.0
+    values = [*(running if isinstance(running, tuple) else [running] * makers.count)]
+    values += [executor.temporary_impact for executor in market.executors]
+    values += [executor.running_penalty for executor in market.executors]
+    return np.stack([means(value, clock.horizon, clock.steps) for value in [*values, market.mark.impact]], axis=1)

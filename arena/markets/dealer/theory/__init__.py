@@ -1,0 +1,1 @@
+"""What theory says about dealer markets, and its equilibria in their seats."""

@@ -1,0 +1,1 @@
+"""What markets share: random numbers, special functions, the underlying, coefficients of time."""

@@ -1,0 +1,1 @@
+"""The execution game of N traders."""

@@ -1,0 +1,1 @@
+"""Makers and traders: open-loop and feedback equilibria, special cases, mean field."""

@@ -1,0 +1,1 @@
+"""One option maker, or two: optimal and equilibrium quotes."""

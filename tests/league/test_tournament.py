@@ -1,0 +1,109 @@
+"""The pay-off tensor against games played one by one, its symmetry, meta-strategies and ratings."""
+
+import numpy as np
+import pytest
+
+from agents.makers import ConstantSpread
+from arena.game import Game
+from arena.league import tournament
+from arena.league.tournament import STREAM, baselines, files, meta, pay_offs, rate_all
+from arena.markets.dealer.market import DealerMarket
+from arena.pages.judging import _payoff_tables
+from arena.rollout import play, seeds_of
+
+SMALL = {
+    "clock": {"steps": 10},
+    "products": [{"name": "C100", "right": "call", "strike": 100, "expiry": 63}],
+    "flow": {"rule": {"kind": "soft_best", "fill_decay": 10, "sharpness": 50}},
+    "executors": [{"product": "C100", "size": 10, "rate": [0, 40], "temporary_impact": 0.002, "terminal_penalty": 0.2}],
+}
+HALF_SPREADS = {"tight": 0.02, "middle": 0.05, "wide": 0.3}
+
+
+@pytest.fixture(scope="module")
+def market() -> DealerMarket:
+    return DealerMarket.model_validate(SMALL)
+
+
+@pytest.fixture(scope="module")
+def entrants(market: DealerMarket):
+    makers = {name: ConstantSpread(half_spread=half).sit(market, "mm_0") for name, half in HALF_SPREADS.items()}
+    return {"maker": makers, "executor": baselines(market)["executor"]}
+
+
+@pytest.fixture(scope="module")
+def tensor(market: DealerMarket, entrants):
+    return pay_offs(market, entrants, games=64, seed=5)
+
+
+def test_makers_are_exchangeable_exactly(tensor) -> None:
+    assert tensor.mean.shape == (3, 3, 3, 2)
+    assert tensor.roles == ("maker", "maker", "executor")
+    np.testing.assert_array_equal(tensor.mean[0], tensor.mean[1].swapaxes(0, 1))
+    np.testing.assert_array_equal(tensor.mean[2], tensor.mean[2].swapaxes(0, 1))
+    np.testing.assert_array_equal(tensor.game.symmetrised().payoffs, tensor.mean)
+    assert len(tensor.samples) == 6 * 2  # unordered pairs of makers, times traders
+
+
+def test_a_cell_is_the_mean_of_its_games_with_the_seats_swapped(market: DealerMarket, entrants, tensor) -> None:
+    seeds = seeds_of(5, 32, STREAM)
+    makers, trader = entrants["maker"], entrants["executor"]["twap"]
+    there = play(Game(market, 32), {"mm_0": makers["wide"], "mm_1": makers["tight"], "trader_0": trader}, seeds)
+    back = play(Game(market, 32), {"mm_0": makers["tight"], "mm_1": makers["wide"], "trader_0": trader}, seeds)
+    wide = 0.5 * (there.returns_of("mm_0") + back.returns_of("mm_1"))
+    assert tensor.games == 64
+    assert tensor.mean[0, 2, 0, 0] == pytest.approx(wide.mean(), abs=1e-9)
+    assert tensor.se[0, 2, 0, 0] == pytest.approx(wide.std(ddof=1) / np.sqrt(32), abs=1e-9)
+    both = 0.5 * (there.returns_of("trader_0") + back.returns_of("trader_0"))
+    assert tensor.mean[2, 0, 2, 0] == pytest.approx(both.mean(), abs=1e-9)
+
+
+def test_a_dominated_maker_gets_no_weight_and_the_lowest_rating(market: DealerMarket, entrants, tensor) -> None:
+    """At sharpness 50 a maker that quotes 0.3 against 0.02 or 0.05 gets nothing, and two of them little."""
+    found = meta(tensor)
+    for concept in ("cce", "ce", "alpha_rank"):
+        assert found[concept]["maker"]["wide"] < 0.01
+        assert sum(found[concept]["maker"].values()) == pytest.approx(1.0)
+    assert set(found["zero_sum_view"]) == {"maker"}  # one trader has nobody to be compared with
+    assert found["zero_sum_view"]["maker"]["value"] == pytest.approx(0.0, abs=1e-9)
+    rows = rate_all(market, entrants, tensor, seed=5, confidence=0.99)
+    assert rows["maker"][-1]["member"] == "wide"
+    assert all(row["low"] <= row["rating"] <= row["high"] for row in rows["maker"])
+
+
+def test_members_outside_the_tensor_are_rated_too(market: DealerMarket, entrants) -> None:
+    few = {"maker": dict(list(entrants["maker"].items())[:2]), "executor": entrants["executor"]}
+    small = pay_offs(market, few, games=32, seed=5)
+    assert small.members["maker"] == ("tight", "middle")
+    rows = rate_all(market, entrants, small, seed=5, confidence=0.99)
+    assert {row["member"] for row in rows["maker"]} == set(HALF_SPREADS)
+
+
+def test_seats_that_differ_play_every_ordered_pair(entrants) -> None:
+    risk = {"kind": "quadratic", "running_penalty": [0.0, 0.5]}
+    other = DealerMarket.model_validate({**SMALL, "makers": {"risk": risk}})
+    makers = {name: ConstantSpread(half_spread=half).sit(other, "mm_0") for name, half in HALF_SPREADS.items()}
+    found = pay_offs(other, {"maker": makers, "executor": entrants["executor"]}, games=16, seed=5)
+    assert len(found.samples) == 9 * 2
+    assert found.mean[0, 0, 0, 0] > found.mean[1, 0, 0, 0]  # the same quotes, but the second maker pays for inventory
+
+
+def test_long_lists_are_cut_to_a_payable_number_of_profiles(
+    market: DealerMarket, entrants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tournament, "LARGEST", 6)
+    found = pay_offs(market, entrants, games=8, seed=5)
+    assert len(found.samples) <= 6
+    assert found.members["maker"][0] == "tight"  # the incumbent stays
+    assert len(found.members["executor"]) == 2
+
+
+def test_a_role_without_entrants_is_refused(market: DealerMarket, entrants) -> None:
+    with pytest.raises(ValueError, match="nobody enters as executor"):
+        pay_offs(market, {"maker": entrants["maker"]}, games=8, seed=5)
+
+
+def test_the_file_is_what_the_report_reads(tensor) -> None:
+    tables = list(_payoff_tables(files(tensor)))
+    assert len(tables) == 2
+    assert [row[0] for row in tables[0].rows] == list(HALF_SPREADS)
