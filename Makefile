@@ -12,12 +12,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help selfplay test lint types wheel-check lock clean
+.PHONY: help selfplay test lint types results wheel-check lock clean
 
 help:
 	@echo 'make selfplay     install, then play and train $(SCENARIO)  (SCENARIO=... picks another)'
 	@echo 'make test         install, then run the tests               (PYTEST_ARGS=... picks some)'
 	@echo 'make lint         ruff          make types        mypy'
+	@echo 'make results      render docs/results/claims.yaml into docs/results.md and its pages'
 	@echo 'make wheel-check  build the wheel, install it in an empty environment, find a packaged scenario with it'
 	@echo 'make lock         renew constraints.txt from a throw-away environment  (TORCH=... moves torch)'
 	@echo 'make clean        remove .venv, builds and caches (runs/ stays)'
@@ -33,6 +34,9 @@ lint: .venv/.dev
 
 types: .venv/.dev
 	$(BIN)/python -m mypy
+
+results: .venv/.dev
+	$(BIN)/python docs/render.py
 
 # The check runs in an empty folder, so that nothing but the wheel can be found.
 wheel-check: .venv/.dev

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from arena.scenario import Scenario, load, loads, packaged
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ("arena", "agents", "scenarios", "tests", "docs", "benchmarks", "examples", "monitoring")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = ("arena.selfplay", "arena.evaluate", "arena.report", "arena.solve", "arena.reproduce")
@@ -42,9 +42,10 @@ def blocks(language: str) -> list[Any]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link may point at within a page: headings in lower case, words joined by hyphens."""
+    """What a link may point at within a page: headings in lower case, words joined by hyphens, and named places."""
     heads = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    places = set(re.findall(r'<a id="([^"]+)"></a>', prose_of(page)))
+    return places | {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 def shell_lines() -> Iterator[tuple[str, list[str]]]:

@@ -1,7 +1,7 @@
 """The exact engine of the Nash gap: known gains, the market itself as a witness, and where it does not apply.
 
-Expected numbers without another source are those of docs/model_quoting.md: the duel in 100 steps, and the monopoly's
-6.77989 (constant 1/k) and 7.226588 (the optimum in 100 steps; its HJB table earns 7.226579).
+Expected numbers without another source are those of docs/results/quoting_theory.md: the duel in 100 steps, and the
+monopoly's 6.77989 (constant 1/k) and 7.226588 (the optimum in 100 steps; its HJB table earns 7.226579).
 """
 
 import importlib.util
