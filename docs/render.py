@@ -196,11 +196,11 @@ def summary(groups: list[Tree]) -> str:
     claims = list(claims_of(groups))
     asked = [claim for claim in claims if claim.holds is not None]
     missed = [claim for claim in asked if not claim.holds]
-    harder = [claim for claim in claims if claim.stretch is not None]
+    harder = [claim.stretch for claim in claims if claim.stretch is not None]
     text = (
         f"**{len(asked)} claims have a target: {len(asked) - len(missed)} hold (✔), {len(missed)} do not (✘).** "
-        f"{sum(bool(claim.stretch) for claim in harder)} of {len(harder)} stretch goals, harder bounds beside a target, "
-        f"are reached. {len(claims) - len(asked)} further measurements have no target (–).\n\n"
+        f"{sum(harder)} of {len(harder)} stretch goals, harder bounds beside a target, are reached. "
+        f"{len(claims) - len(asked)} further measurements have no target (–).\n\n"
         "The claims that do not hold:\n\n"
     )
     head = ("page", "claim", "target", "measured", "verdict")
