@@ -1,6 +1,6 @@
 """Learned players: the seat that trains, and a frozen league member that sits like any other agent.
 
-A member is played from its arrays with numpy alone; torch is not needed to watch, judge or play it.
+A member is played from its arrays without torch, which is not needed to watch, judge or play it.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,14 +13,11 @@ from pydantic import BaseModel, Field
 from arena.layout import STRICT
 from arena.league import snapshot
 from arena.markets.market import Market
+from arena.solvers import perceptron
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 LIMIT = 10.0
 """Standardised observations are clipped to ±LIMIT, in training and in play."""
-TILE = 32
-"""Rows per matrix product: libraries pick their algorithm by size, so a fixed size makes a row's result its own."""
-CHUNK = 8
-"""Tiles at a time: larger intermediate results leave the cache."""
 
 
 class Learned(BaseModel):
@@ -37,34 +34,22 @@ class Learned(BaseModel):
 def player(weights: Mapping[str, np.ndarray], explore: bool = False) -> Act:
     """The act of a network: its mean action in [-1, 1] units, or with `explore` a sample made from the noise given.
 
-    act(observation [batch, D], noise [batch, K]) -> float32 [batch, K]; one row does not depend on the others.
+    act(observation [batch, D], noise [batch, K]) -> float32 [batch, K]; one row does not depend on the others: all
+    arithmetic is elementwise or `arena.solvers.perceptron`'s.
     """
-    indices = sorted({int(name.split(".")[1]) for name in weights if name.startswith("policy.")})
-    layers = [(weights[f"policy.{i}.weight"], weights[f"policy.{i}.bias"][:, None]) for i in indices]
+    network = perceptron.pack([weights])
     centre, inverse_scale = weights["centre"][:, None], (1.0 / weights["scale"])[:, None]
     baseline, reach = weights["baseline"], weights["reach"]
-    linear = weights["linear"]
-    std, relu = np.exp(weights["log_std"]), bool(weights["relu"])
-
-    def outputs(observation: np.ndarray) -> np.ndarray:
-        rows = len(observation)
-        tiles = -(-rows // TILE)
-        padded = np.zeros((len(centre), tiles * TILE), np.float32)
-        np.subtract(observation.T, centre, out=padded[:, :rows])
-        padded *= inverse_scale
-        np.clip(padded, -LIMIT, LIMIT, out=padded)
-        seen = x = padded.reshape(-1, tiles, TILE).transpose(1, 0, 2)
-        for weight, bias in layers[:-1]:
-            x = weight @ x
-            x += bias
-            x = np.maximum(x, 0.0, out=x) if relu else np.tanh(x, out=x)
-        weight, bias = layers[-1]
-        return (weight @ x + bias + linear @ seen).transpose(0, 2, 1).reshape(tiles * TILE, -1)[:rows]
+    std, only = np.exp(weights["log_std"]), np.zeros(1, np.int64)
 
     def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        u = np.empty((len(observation), len(baseline)), np.float32)
-        for first in range(0, len(u), CHUNK * TILE):
-            u[first : first + CHUNK * TILE] = outputs(observation[first : first + CHUNK * TILE])
+        seen = np.empty((len(centre), len(observation)), np.float32)
+        np.subtract(observation.T, centre, out=seen)
+        seen *= inverse_scale
+        np.clip(seen, -LIMIT, LIMIT, out=seen)
+        outputs = np.empty((len(baseline), 1, len(observation)), np.float32)
+        perceptron.forward(*network, only, only, seen[:, None], outputs)
+        u = outputs[:, 0].T
         if explore:
             u += std * noise
         u *= reach

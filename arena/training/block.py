@@ -14,7 +14,8 @@ import torch
 from agents.learned import LIMIT, Act
 from agents.network import Weights
 from arena.game import Game
-from arena.training.frozen import Stack, activate_, linear_layers
+from arena.solvers.perceptron import linear_layers
+from arena.training.frozen import Stack
 
 NEW, EXPLOITER = -1, -2
 """In a line-up: this cell is played by the role's learning policy, or by its exploiter."""
@@ -81,7 +82,8 @@ class _Learner:
         shape = (-1, len(self.cells), seen.shape[2])
         torch.index_select(seen, 1, self.cells, out=own.view(shape))
         for weight, bias in self.layers[:-1]:
-            x = activate_(torch.addmm(bias, weight, x), self.relu)
+            x = torch.addmm(bias, weight, x)
+            x = x.relu_() if self.relu else x.tanh_()
         weight, bias = self.layers[-1]
         z = noise.index_select(1, self.cells).flatten(1)
         mean = torch.addmm(torch.addmm(bias, weight, x), self.linear, own)
@@ -116,7 +118,7 @@ class _Team:
             if (flat == code).any()
         }
         old = flat[flat >= 0]
-        self.old = torch.from_numpy(np.flatnonzero(flat >= 0))
+        self.old = np.flatnonzero(flat >= 0)
         self.stack = Stack(members, old.tolist()) if len(old) else None
         frame = next(iter(members)) if not self.learners else learners[next(iter(self.learners))]
         self.centre = np.asarray(frame["centre"])[:, None, None]
@@ -136,8 +138,8 @@ class _Team:
             for learner in self.learners.values():
                 self.moves.index_copy_(1, learner.cells, learner.act(t, self.seen, normals))
         if self.stack is not None:
-            moves = self.stack.act(self.seen.index_select(1, self.old).permute(1, 0, 2))
-            self.moves.index_copy_(1, self.old, moves.permute(1, 0, 2))
+            moves = self.stack.act(self.seen.numpy(), self.old)
+            self.moves.index_copy_(1, torch.from_numpy(self.old), torch.from_numpy(moves))
         out = action.transpose(2, 1, 0)
         out[:, self.seats] = self.moves.view(len(out), -1, out.shape[2]).numpy()
 

@@ -120,10 +120,16 @@ def test_members_that_do_not_fit_together_are_refused(small: Scenario, networks:
         Stack([one, other | {"centre": other["centre"] + 1}], [0, 1])
 
 
-def test_a_stack_of_many_equals_each_alone(networks: Any) -> None:
-    members = [networks("maker", seed) for seed in range(16)]
-    seen = torch.randn(16, len(members[0]["centre"]), 8, generator=torch.Generator().manual_seed(0))
-    together = Stack(members, list(range(16))).act(seen)
-    for i, member in enumerate(members):
-        alone = Stack([member], [0]).act(seen[i : i + 1])
-        assert torch.allclose(together[i], alone[0], atol=1e-6)
+@pytest.mark.parametrize("width", [1, 8, 13, 64])
+def test_a_cell_of_a_stack_is_its_members_own_play_bitwise(small: Scenario, networks: Any, width: int) -> None:
+    members = [networks("maker", seed) for seed in range(3)]
+    layout = small.market.roles[0].observation
+    draws = np.random.default_rng(0).normal(size=(layout.size, 4, width))
+    raw = (layout.centre[:, None, None] + layout.scale[:, None, None] * draws).astype(np.float32)
+    centre, inverse = members[0]["centre"][:, None, None], (1.0 / members[0]["scale"])[:, None, None]
+    seen = np.clip((raw - centre) * inverse, -LIMIT, LIMIT)
+    where, cells = np.array([3, 0, 1]), [2, 0, 2]  # the cell at 2 is not theirs
+    moves = Stack(members, cells).act(seen, where)
+    for cell, (place, member) in enumerate(zip(where, cells, strict=True)):
+        alone = player(members[member])(raw[:, place].T, np.zeros((width, len(moves))))
+        assert np.array_equal(moves[:, cell].T, alone)

@@ -1,0 +1,165 @@
+"""Forward passes of small networks whose every bit is the row's own: not the batch's, not a library's, not a machine's.
+
+A network of layers W_1, ..., W_L with a linear term A, seen by one row x,
+
+    h_0 = x,   h_l = f(b_l + W_l h_(l-1)) for l < L,   u = b_L + W_L h_(L-1) + A x,   f = tanh or max(0, .)
+
+is computed in float32 by additions, multiplications and one division, each rounded once as IEEE 754 says. A sum runs
+over its inputs in their order, no product is fused into a sum, and nothing is re-associated (no `fastmath`), so there
+is one result, however many rows are beside it. The matrix product of a library promises none of this: it picks its
+order of summation by shape and by processor.
+
+The loops that a compiler vectorises run over the units of a hidden layer, and over games in the last layer, which has
+few units; four sums share each number loaded.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_EXACT: dict[str, Any] = {"forceinline": True, "error_model": "numpy"}
+_FOUR = 4
+_TILE = 32  # rows at a time: they and the weights of a layer stay in the fastest cache
+
+_ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
+_LARGEST = np.float32(9.25)  # tanh(9.25) rounds to 1
+_TWO_LOG2E, _LN2 = np.float32(2.0 * 1.4426950408889634), np.float32(0.6931471805599453)
+_MAGIC = np.float32(12582912.0)  # 1.5 * 2**23: adding it rounds to an integer that sits in the low bits
+_MANTISSA_BITS, _EXPONENT_BIAS = np.int32(23), np.int32(127)
+_C2, _C3, _C4, _C5, _C6, _C7 = (np.float32(1.0 / factorial) for factorial in (2, 6, 24, 120, 720, 5040))
+
+
+class Perceptrons(NamedTuple):
+    """M networks of one shape, packed into what `forward` reads; see `pack`."""
+
+    weights: NDArray[np.float32]  # [M, P]
+    sizes: NDArray[np.int64]  # [L + 1]: columns of x, units of each hidden layer, outputs
+    relu: bool
+
+
+def pack(networks: Sequence[Mapping[str, np.ndarray]]) -> Perceptrons:
+    """Pack networks given as arrays by name: `policy.<i>.weight` [out, in] and `.bias`, `linear` [out, D], `relu`.
+
+    A row of `weights` holds for each hidden layer W transposed [in, out] and b, then [W_L, A] with rows of zeros up to
+    a multiple of four, and b_L. Raises ValueError when networks differ in shape or nonlinearity.
+    """
+    packed = []
+    for weights in networks:
+        layers = linear_layers(weights)
+        sizes = (layers[0][0].shape[1], *(len(bias) for _, bias in layers))
+        last = np.concatenate([layers[-1][0], weights["linear"]], axis=1)
+        last, bias = (np.concatenate([a, np.zeros((-len(a) % _FOUR, *a.shape[1:]))]) for a in (last, layers[-1][1]))
+        parts = [part for w, b in layers[:-1] for part in (w.T.ravel(), b)] + [last.ravel(), bias]
+        packed.append((sizes, bool(weights["relu"]), np.concatenate(parts).astype(np.float32)))
+    if len({(sizes, relu) for sizes, relu, _ in packed}) != 1:
+        raise ValueError("networks that play side by side must share layers and nonlinearity")
+    sizes, relu, _ = packed[0]
+    return Perceptrons(np.stack([flat for _, _, flat in packed]), np.array(sizes, np.int64), relu)
+
+
+def linear_layers(weights: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weight [out, in] and bias [out] of each linear layer of a policy, first to last."""
+    indices = sorted({int(name.split(".")[1]) for name in weights if name.startswith("policy.")})
+    return [(weights[f"policy.{i}.weight"], weights[f"policy.{i}.bias"]) for i in indices]
+
+
+@njit(**_EXACT)
+def tanh(x: Any) -> Any:
+    """tanh x of a float32 to 2.2 units in the last place, odd, never beyond 1: E/(E + 2), E = e^(2|x|) - 1."""
+    size = min(abs(x), _LARGEST)
+    shifted = size * _TWO_LOG2E + _MAGIC
+    n = shifted - _MAGIC
+    r = (size + size) - n * _LN2  # 2|x| = n ln 2 + r
+    p = _C7
+    p = p * r + _C6
+    p = p * r + _C5
+    p = p * r + _C4
+    p = p * r + _C3
+    p = p * r + _C2
+    p = r + (r * r) * p  # e^r - 1
+    bits = (np.float32(shifted).view(np.int32) + _EXPONENT_BIAS) << _MANTISSA_BITS
+    power = np.int32(bits).view(np.float32)  # 2^n
+    e = power * p + (power - _ONE)
+    t = e / (e + _TWO)
+    return -t if x < _ZERO else t
+
+
+@njit(**_EXACT)
+def _add_product(x, matrix, n, y):
+    """y += x M for four rows, input after input: x [4, I], M [I, n], y [4, n]."""
+    inputs = x.shape[1]
+    y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+    for i in range(0, inputs - 1, 2):  # two inputs for each time that a sum is loaded and stored
+        row, next_row = matrix[i], matrix[i + 1]
+        a0, a1, a2, a3 = x[0, i], x[1, i], x[2, i], x[3, i]
+        b0, b1, b2, b3 = x[0, i + 1], x[1, i + 1], x[2, i + 1], x[3, i + 1]
+        for k in range(n):
+            y0[k] = (y0[k] + row[k] * a0) + next_row[k] * b0
+            y1[k] = (y1[k] + row[k] * a1) + next_row[k] * b1
+            y2[k] = (y2[k] + row[k] * a2) + next_row[k] * b2
+            y3[k] = (y3[k] + row[k] * a3) + next_row[k] * b3
+    if inputs % 2:
+        row = matrix[inputs - 1]
+        a0, a1, a2, a3 = x[0, inputs - 1], x[1, inputs - 1], x[2, inputs - 1], x[3, inputs - 1]
+        for k in range(n):
+            y0[k] = y0[k] + row[k] * a0
+            y1[k] = y1[k] + row[k] * a1
+            y2[k] = y2[k] + row[k] * a2
+            y3[k] = y3[k] + row[k] * a3
+
+
+@njit(**_EXACT)
+def _hidden(matrix, bias, relu, rows, x, y):
+    """x := f(b + W x) for the first `rows` rows of x, four at a time; y [4, units] is scratch."""
+    inputs, units = matrix.shape
+    for four in range(0, rows, _FOUR):  # the last four may go beyond `rows`: what stands there is never read
+        for g in range(_FOUR):
+            y[g, :units] = bias
+        _add_product(x[four : four + _FOUR, :inputs], matrix, units, y)
+        for g in range(_FOUR):
+            row, to = y[g], x[four + g]
+            if relu:
+                for k in range(units):
+                    to[k] = max(row[k], _ZERO)
+            else:
+                for k in range(units):
+                    to[k] = tanh(row[k])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def forward(weights: Any, sizes: Any, relu: bool, who: Any, where: Any, seen: Any, out: Any) -> None:
+    """Write the outputs u [K, C, W] of C cells, each played by one network, into `out`; all arrays of numbers float32.
+
+    weights [M, P], sizes [L + 1], relu: the networks, as `pack` made them;  who [C]: the network of each cell;
+    where [C]: the cell's place in seen [D, cells, W], W rows of a cell side by side.
+    """
+    columns, hidden, h, outputs = sizes[0], sizes[1:-1], sizes[-2], sizes[-1]
+    widest = sizes[:-1].max()
+    x, y = np.zeros((_TILE, widest), np.float32), np.empty((_FOUR, widest), np.float32)
+    both, u = np.zeros((h + columns, _TILE), np.float32), np.empty((_FOUR, _TILE), np.float32)
+    for c in range(who.size):
+        network, cell = weights[who[c]], where[c]
+        for start in range(0, seen.shape[2], _TILE):
+            rows = min(_TILE, seen.shape[2] - start)
+            for d in range(columns):
+                for g in range(rows):
+                    x[g, d] = both[h + d, g] = seen[d, cell, start + g]
+            at, inputs = 0, columns
+            for units in hidden:
+                end = at + inputs * units
+                _hidden(network[at:end].reshape(inputs, units), network[end : end + units], relu, rows, x, y)
+                at, inputs = end + units, units
+            for g in range(rows):
+                for k in range(h):
+                    both[k, g] = x[g, k]
+            end = network.size - (-(-outputs // _FOUR) * _FOUR)
+            last, bias = network[at:end].reshape(-1, h + columns), network[end:]
+            for first in range(0, outputs, _FOUR):
+                for k in range(_FOUR):
+                    u[k] = bias[first + k]
+                _add_product(last[first : first + _FOUR], both, rows, u)
+                for k in range(min(_FOUR, outputs - first)):
+                    out[first + k, c, start : start + rows] = u[k, :rows]
