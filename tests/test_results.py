@@ -127,6 +127,19 @@ def test_a_number_that_gets_worse_is_seen_on_the_first_page() -> None:
     assert missed[1] == missed[0] + 1
 
 
+def test_the_first_page_counts_what_its_tables_say() -> None:
+    rows = [line for line in render.tables_of(GROUPS).splitlines() if line.startswith("| [")]
+    verdicts = [line.removesuffix(" |").split(" | ")[-1] for line in rows]
+    text = render.summary(GROUPS)
+    met, missed, none = (sum(one.startswith(mark) for one in verdicts) for mark in "✔✘–")
+    assert f"**{met + missed} claims have a target: {met} hold (✔), {missed} do not (✘).**" in text
+    assert f"{none} further measurements have no target" in text
+    assert met + missed + none == len(verdicts) >= 50
+    assert sum(line.startswith("| [") for line in text.splitlines()) == missed
+    reached, asked = (sum(words in one for one in verdicts) for words in ("stretch ✔", "stretch"))
+    assert f"{reached} of {asked} stretch goals" in text
+
+
 def test_a_column_that_is_missing_or_ambiguous_is_a_sentence() -> None:
     with pytest.raises(ValueError, match="0 columns 'gaps'; found seed; gap, %"):
         render.column_of(PAGE["tables"]["t"], "gaps")

@@ -12,7 +12,7 @@ policy gradient; its error is of order 1/columns. Games end at T: V_T = 0.
 N_t are the surprises of the step, orders less their mean: the market knows the mean, so E[N_t | x, u] = 0 and c·N_t is
 a control variate (Glasserman 2003, section 4.1). c_t(x), what an unexpected order is worth, is affine in what the seat
 holds and found by least squares, in each half of the games from the other half, so that the mean stays exactly zero.
-Most of the variance of δ is the luck of arrivals: it falls by about 20 for an executor (docs/results.md).
+Most of the variance of an executor's δ is the luck of arrivals (docs/notes/two_mm_one_trader.md).
 """
 
 from collections.abc import Sequence

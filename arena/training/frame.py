@@ -34,7 +34,7 @@ def _frame(
     groups = [name.split("[")[0] for name in role.action.names]
     pitch = {group: float(np.mean([size[i] for i, one in enumerate(groups) if one == group])) for group in set(groups)}
     pitch["skew"] = pitch.get("half_spread", 0.0)
-    if "rate" in pitch:  # exploration narrower than this taught the trader half as fast (docs/results.md)
+    if "rate" in pitch:  # narrower taught the trader half as fast (docs/notes/two_mm_one_trader.md)
         pitch["rate"] *= 2.0
     width = np.asarray(role.action.high) - np.asarray(role.action.low)
     reach = np.array(
