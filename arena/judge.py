@@ -26,7 +26,7 @@ from arena.gaps.nash_gap import NashGap, nash_gap
 from arena.gaps.profile import Job, Profile, Search, Train, Weights, naive_acts
 from arena.league import snapshot, tournament
 from arena.league.snapshot import SnapshotError
-from arena.league.tournament import PayoffTensor
+from arena.league.tournament import Entrant, PayoffTensor, in_seat, seated
 from arena.markets.dealer import accounts as metrics
 from arena.markets.dealer.curves import quote_curves
 from arena.markets.dealer.market import DealerMarket
@@ -125,16 +125,18 @@ def final_networks(folder: Path, scenario: Scenario) -> dict[str, Weights]:
     return found
 
 
-def entrants_of(scenario: Scenario, profile: Profile, league: Path | None) -> dict[str, dict[str, Act]]:
+def entrants_of(scenario: Scenario, profile: Profile, league: Path | None) -> dict[str, dict[str, Entrant]]:
     """Who enters the tournament, by role, most important first: profile, newest, first, best, baselines, others."""
-    out: dict[str, dict[str, Act]] = {}
+    out: dict[str, dict[str, Entrant]] = {}
     scripted = tournament.baselines(scenario.market)
     ratings = _live_ratings(league) if league is not None else {}
     for role in scenario.market.roles:
-        own: dict[str, Act] = {}
+        own: dict[str, Entrant] = {}
         for seat in role.agents:
-            label = profile.labels[seat]
-            own.setdefault("final" if label == LEARNED else scenario.players[seat].kind, profile.acts[seat])
+            name: str = "final" if profile.labels[seat] == LEARNED else scenario.players[seat].kind
+            if name not in own:
+                alone = name == "final" or role.alike
+                own[name] = profile.acts[seat] if alone else seated(scenario.market, role, scenario.players[seat])
         stored = _members(league, role.name) if league is not None else []
         names = [one.name for one in stored]
         rated = ratings.get(role.name, {})
@@ -207,7 +209,12 @@ def _search(
 
     reach = {role: frame[1] for role, frame in action_frame(market).items()}
     facts: dict[str, Any] = {"confidence": evaluation.confidence, "seed": evaluation.seed, "reach": reach}
-    facts["scripted"] = tournament.baselines(market)
+    scripted = tournament.baselines(market)
+    facts["scripted"] = {
+        seat: {name: in_seat(one, seat) for name, one in scripted[role.name].items()}
+        for role in market.roles
+        for seat in role.agents
+    }
     if quick:
         few: dict[str, Any] = {"choice_games": 256, "fresh": 0, "warm": 1, "generations": 12, "shift_games": 32}
         train = trainer(market, training, evaluation, cores, share=0.25)

@@ -78,18 +78,35 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_are_named_exist(page: Path) -> None:
-    known = {path.name for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
     for name in re.findall(r"`([\w./-]+)`", prose_of(page)):
         if name.split("/")[0] in FOLDERS and "/" in name:
             assert (ROOT / name).exists(), f"{page.name} names {name}, which does not exist"
-        elif re.fullmatch(r"\w+\.py", name):
-            assert name in known, f"{page.name} names {name}; no folder has it"
+        elif re.fullmatch(r"[\w/]+\.py", name):
+            assert len(files_called(name)) == 1, f"{page.name} names {name}; found {files_called(name)}, allowed is one"
+
+
+def files_called(name: str) -> list[Path]:
+    """The source files whose path ends like this: `quoting/price.py` names one of them."""
+    return [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if f"/{path}".endswith(f"/{name}")]
 
 
 def test_the_rooms_list_every_module_and_no_other() -> None:
-    rooms = next(body for _, body in FENCE.findall(text_of(ROOT / "docs" / "design.md")))
-    named = set(re.findall(r"\b\w+\.py\b", rooms))
-    there = {path.name for folder in ("arena", "agents") for path in (ROOT / folder).rglob("*.py")}
+    """The drawing of the house: a line `folder/  module module …` for every folder, indented as it lies."""
+    rooms = next(body for _, body in FENCE.findall(text_of(ROOT / "docs" / "design.md")) if body.startswith("arena/"))
+    named, stack = set(), []
+    for line in rooms.splitlines():
+        found = re.match(r"( *)([\w/]+)/ +(.*)", line)
+        if found:
+            depth = len(found[1]) // 2
+            stack = [*stack[:depth], found[2]]
+            line = found[3]
+        named |= {"/".join([*stack, word]) + ".py" for word in re.findall(r"[A-Za-z_]\w*", line.split("  #")[0])}
+    there = {
+        str(path.relative_to(ROOT))
+        for folder in ("arena", "agents")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "__init__.py"
+    }
     missing, gone = sorted(there - named), sorted(named - there)
     assert not missing, f"docs/design.md: add {', '.join(missing)} to the rooms"
     assert not gone, f"docs/design.md: {', '.join(gone)} left the house"
@@ -104,13 +121,12 @@ def table_rows(page: Path) -> Iterator[list[str]]:
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("model*.md")), ids=lambda page: page.stem)
 def test_names_stand_in_the_files_beside_them(page: Path) -> None:
     """Tables `equation | name | file`: every name is defined or used in one of the row's files."""
-    sources = {path.name: path for folder in ("arena", "agents") for path in (ROOT / folder).rglob("*.py")}
     checked = 0
     for _, names, where in (row for row in table_rows(page) if len(row) == 3):
-        files = [Path(name).name for name in re.findall(r"`([\w/]+\.py)`", where)]
+        files = re.findall(r"`([\w/]+\.py)`", where)
         if not files or "tests/" in where:
             continue
-        code = "\n".join(sources[name].read_text(encoding="utf-8") for name in files)
+        code = "\n".join(path.read_text(encoding="utf-8") for name in files for path in files_called(name))
         for name in re.findall(r"`([A-Za-z_][\w.]*)", names):
             last = name.split(".")[-1]
             assert re.search(rf"\b{last}\b", code), f"{page.name}: {name} is not in {', '.join(files)}"
@@ -218,7 +234,8 @@ def test_the_executor_that_the_docs_add_plays_as_it_says() -> None:
 
 
 def test_the_readme_explains_every_section_of_the_report() -> None:
-    code = "".join((ROOT / "arena" / name).read_text(encoding="utf-8") for name in ("judged.py", "played.py"))
+    pages = [ROOT / "arena" / "pages" / name for name in ("judging.py", "games.py")]
+    code = "".join(page.read_text(encoding="utf-8") for page in pages)
     titles = set(re.findall(r'Section\(\s*"([^"]+)"', code))
     explained = {row[0] for row in table_rows(ROOT / "README.md")}
     assert len(titles) >= 13

@@ -190,27 +190,19 @@ def test_a_file_that_is_none_is_refused(what: str, words: str, tmp_path: Path, m
     assert words in refused.value.mistakes[0]
 
 
-def test_a_bad_scenario_answers_within_a_second_of_processor_time() -> None:
+def test_a_bad_scenario_loads_none_of_the_libraries_that_take_seconds() -> None:
     program = (
-        "import resource, sys\n"
+        "import sys\n"
         "from arena.scenario import ScenarioError, load\n"
         "try:\n    load('two_mm_one_trader', ['market.makers.count=-1'])\n"
         "except ScenarioError as error:\n    print(error)\n"
-        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
-        "print(used.ru_utime + used.ru_stime, 'torch' in sys.modules, 'ray' in sys.modules)\n"
+        "print(*(name for name in ('torch', 'ray', 'matplotlib', 'pandas', 'pyarrow') if name in sys.modules))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
-    seconds = []
-    for _ in range(2):  # the first may have to write byte code
-        run = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
-        )
-        sentence, figures = run.stdout.splitlines()
-        assert sentence.endswith("market.makers.count: found -1; allowed is 0 or more")
-        used, torch, ray = figures.split()
-        assert (torch, ray) == ("False", "False")
-        seconds.append(float(used))
-    assert min(seconds) < 1.0
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    sentence, loaded = run.stdout.splitlines()
+    assert sentence.endswith("market.makers.count: found -1; allowed is 0 or more")
+    assert loaded == ""
 
 
 def test_the_json_schema_knows_every_key_and_accepts_no_other() -> None:

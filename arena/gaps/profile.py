@@ -53,7 +53,7 @@ class Search:
     confidence: float = 0.99
     seed: int = 1_000_003
     train: Train | None = None
-    scripted: Mapping[str, Mapping[str, Act]] = field(default_factory=dict)  # acts to try in a seat, by role and name
+    scripted: Mapping[str, Mapping[str, Act]] = field(default_factory=dict)  # acts to try, by seat and name
     reach: Mapping[str, np.ndarray] | None = None  # typical size of an action by role, [K]; none: a tenth of its range
     views: bool = True  # exact engines only: also the gap from other starts and against replayed opponents
 
@@ -79,19 +79,6 @@ def naive_acts(market: DealerMarket) -> Profile:
     recipes = naive_profile(market)
     acts = {seat: recipe.sit(market, seat) for seat, recipe in recipes.items()}
     return Profile(acts, {seat: recipe.kind for seat, recipe in recipes.items()})
-
-
-def exchangeable(market: DealerMarket, role: str) -> bool:
-    """Whether the seats of a role are alike: no parameter differs from seat to seat."""
-    if role == "executor":
-        return len(set(market.executors)) <= 1
-    per_seat = [
-        getattr(market.flow.rule, "offsets", ()),
-        *(getattr(market.makers.risk, name) for name in type(market.makers.risk).model_fields),
-    ]
-    start = market.makers.initial_inventory
-    per_seat += [start, getattr(start, "mean", ())]
-    return all(len(set(value)) <= 1 for value in per_seat if isinstance(value, tuple))
 
 
 def certain(gains: Mapping[str, float], engine: str) -> list[SeatGain]:

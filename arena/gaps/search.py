@@ -13,7 +13,7 @@ from scipy import stats
 
 from agents.learned import player
 from arena.game import Game
-from arena.gaps.profile import Job, Profile, Search, SeatGain, exchangeable
+from arena.gaps.profile import Job, Profile, Search, SeatGain
 from arena.gaps.shifts import best_affine, best_constant, shifted, shifts_of
 from arena.markets.dealer.market import DealerMarket
 from arena.rollout import Act, play, seeds_of
@@ -33,14 +33,13 @@ def applies(market: DealerMarket, profile: Profile) -> bool:
 def gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
     """Lower bounds: per seat the best of learned responders, shifts of its own actions, and scripted acts.
 
-    Candidates are found once for seats that are alike (exchangeable, same label) and every one of them is tried in each
+    Candidates are found once for seats that are alike (`Role.alike`, same label) and every one of them is tried in each
     of these seats, so each seat chooses among all that its equals found.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for role in market.roles:
-        same = exchangeable(market, role.name)
         for seat in role.agents:
-            groups.setdefault((role.name, profile.labels[seat] if same else seat), []).append(seat)
+            groups.setdefault((role.name, profile.labels[seat] if role.alike else seat), []).append(seat)
     chooser, judge = Game(market, search.choice_games), Game(market, search.games)
     choice, fresh = (seeds_of(search.seed, g.batch, s) for g, s in ((chooser, CHOICE), (judge, JUDGEMENT)))
     now = {"choice": play(chooser, profile.acts, choice), "fresh": play(judge, profile.acts, fresh)}
@@ -92,7 +91,7 @@ def _candidates(market: DealerMarket, profile: Profile, seats: Sequence[str], se
     out["constant shift"] = _shift(shifts, constant)
     out["affine shift"] = _shift(shifts, affine(profile.acts[seat], constant))
     own = float(play(game, profile.acts, seeds).returns_of(seat).mean())
-    for name, act in search.scripted.get(role.name, {}).items():
+    for name, act in search.scripted.get(seat, {}).items():
         out[name] = _instead(act)
         value = float(play(game, {**profile.acts, seat: act}, seeds).returns_of(seat).mean())
         if value > own - CLOSE * abs(own):

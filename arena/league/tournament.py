@@ -1,7 +1,7 @@
 """Everybody against everybody: the pay-off tensor of a role-asymmetric game, meta-strategies, alpha-rank and ratings.
 
 The tensor has one axis per seat, [s_1, ..., s_N], seats of a role choosing from the same list of entrants. All profiles
-play the same game seeds (common random numbers). Where the seats of a role are exchangeable an unordered line-up is
+play the same game seeds (common random numbers). Where the seats of a role are alike an unordered line-up is
 played once: each seed twice, with the seats swapped in between, and the two seatings are averaged. Many profiles share
 one `Game`: its games are cut into slots, and an entrant acts once per step for all its games in a seat.
 """
@@ -18,9 +18,9 @@ from agents.executors import TWAP, AlmgrenChriss
 from agents.makers import AvellanedaStoikov, ConstantSpread
 from agents.optimal_makers import HJBMaker, MPEMaker
 from arena.game import Game
-from arena.gaps.profile import exchangeable
 from arena.league.ratings import Comparisons, plackett_luce
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.market import Role
 from arena.rollout import Act, play, seeds_of
 from arena.solvers.finite.alpha_rank import alpha_rank
 from arena.solvers.finite.matrix_game import MatrixGame, correlated_equilibrium, nash_conv, zero_sum_nash, zero_sum_view
@@ -34,8 +34,10 @@ SEATS = 2
 """Seats per role that become axes of the tensor; further ones are played by the role's first entrant."""
 REPLICATES, RATED_SEEDS = 100, 64
 
-Entrants = Mapping[str, Mapping[str, Act]]
-"""Role -> name -> act, the most important first; the first one is the incumbent."""
+Entrant = Act | Mapping[str, Act]
+"""An act that plays every seat of its role, or an act per seat where seats differ and the player knows which is its."""
+Entrants = Mapping[str, Mapping[str, Entrant]]
+"""Role -> name -> entrant, the most important first; the first one is the incumbent."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,17 @@ def pay_offs(market: DealerMarket, entrants: Entrants, *, games: int, seed: int)
     for role in market.roles:
         if not entrants.get(role.name):
             raise ValueError(f"tournament: nobody enters as {role.name}; every role needs an entrant")
-    swaps = {role.name: exchangeable(market, role.name) and len(role.agents) > 1 for role in market.roles}
+    swaps = {role.name: role.alike and len(role.agents) > 1 for role in market.roles}
     first = {role.name: list(entrants[role.name])[:MEMBERS] for role in market.roles}
     lists = _shortened(first, [r for r, _ in axes], swaps)
     sizes = [len(lists[role]) for role, _ in axes]
     profiles = sorted({_sorted(p, axes, swaps) for p in itertools.product(*(range(s) for s in sizes))})
     seeds = seeds_of(seed, max(games // 2, 1) if any(swaps.values()) else games, STREAM)
-    bench = {agent: entrants[role.name][lists[role.name][0]] for role in market.roles for agent in role.agents[SEATS:]}
+    bench = {
+        agent: in_seat(entrants[role.name][lists[role.name][0]], agent)
+        for role in market.roles
+        for agent in role.agents[SEATS:]
+    }
     seatings = _seatings(axes, swaps)
     tables = []
     for seating in seatings:
@@ -132,7 +138,7 @@ def _order(profile: Sequence[int], axes: Sequence[tuple[str, str]], swaps: Mappi
 
 
 def _sorted(profile: Sequence[int], axes: Sequence[tuple[str, str]], swaps: Mapping[str, bool]) -> tuple[int, ...]:
-    """The representative of a line-up: entrants in rising order within exchangeable seats."""
+    """The representative of a line-up: entrants in rising order within seats that are alike."""
     out = [0] * len(profile)
     for i, place in enumerate(_order(profile, axes, swaps)):
         out[place] = profile[i]
@@ -140,7 +146,7 @@ def _sorted(profile: Sequence[int], axes: Sequence[tuple[str, str]], swaps: Mapp
 
 
 def _seatings(axes: Sequence[tuple[str, str]], swaps: Mapping[str, bool]) -> list[tuple[int, ...]]:
-    """Ways to seat a line-up: as it is, and with all exchangeable pairs swapped."""
+    """Ways to seat a line-up: as it is, and with all pairs of seats that are alike swapped."""
     swapped = list(range(len(axes)))
     for role in dict.fromkeys(r for r, _ in axes):
         own = [i for i, (r, _) in enumerate(axes) if r == role]
@@ -162,11 +168,16 @@ def _play_all(
         padded = block + [block[-1]] * (slots - len(block))
         players = dict(bench)
         for i, (role, agent) in enumerate(axes):
-            players[agent] = _shared([entrants[role][lists[role][p[i]]] for p in padded], len(seeds))
+            players[agent] = _shared([in_seat(entrants[role][lists[role][p[i]]], agent) for p in padded], len(seeds))
         rollout = play(game, players, np.tile(seeds, slots))
         for i, (_, agent) in enumerate(axes):
             out[start : start + len(block), :, i] = rollout.returns_of(agent).reshape(slots, -1)[: len(block)]
     return out
+
+
+def in_seat(entrant: Entrant, agent: str) -> Act:
+    """The act with which an entrant plays a seat."""
+    return entrant[agent] if isinstance(entrant, Mapping) else entrant
 
 
 def _shared(acts: Sequence[Act], width: int) -> Act:
@@ -187,7 +198,15 @@ def _shared(acts: Sequence[Act], width: int) -> Act:
     return act
 
 
-def baselines(market: DealerMarket) -> dict[str, dict[str, Act]]:
+def seated(market: DealerMarket, role: Role, recipe: Any) -> Entrant:
+    """A recipe as an entrant of a role: one act where all seats are alike, else one that knows each seat's terms.
+
+    Raises ValueError where it cannot sit.
+    """
+    return recipe.sit(market, role.agents[0]) if role.alike else {a: recipe.sit(market, a) for a in role.agents}
+
+
+def baselines(market: DealerMarket) -> dict[str, dict[str, Entrant]]:
     """The scripted entrants of each role, those that can sit in this market."""
     recipes: dict[str, Sequence[Any]] = {
         "maker": (
@@ -198,7 +217,7 @@ def baselines(market: DealerMarket) -> dict[str, dict[str, Act]]:
         ),
         "executor": (TWAP(), AlmgrenChriss()),
     }
-    out: dict[str, dict[str, Act]] = {}
+    out: dict[str, dict[str, Entrant]] = {}
     for role in market.roles:
         own = out.setdefault(role.name, {})
         for recipe in recipes[role.name]:
@@ -206,7 +225,7 @@ def baselines(market: DealerMarket) -> dict[str, dict[str, Act]]:
                 recipe.kind if recipe.kind != "constant_spread" or recipe.half_spread == "naive" else "monopoly_spread"
             )
             try:
-                own[name] = recipe.sit(market, role.agents[0])
+                own[name] = seated(market, role, recipe)
             except ValueError:  # it needs columns that this market hides
                 continue
     return out
@@ -249,39 +268,41 @@ def rate_all(
     """Plackett-Luce ratings of all entrants of each role, also of those outside the tensor.
 
     Compared are, game by game on common seeds, the members of the tensor in the same seat against the same others, for
-    every choice of others that has the incumbent in the other roles, and all entrants against the incumbents.
+    every choice of others that has the incumbent in the other roles, and all entrants against the incumbents. Where
+    the seats of a role are alike the first one stands for all of them; else the comparisons of all its seats count.
     """
     axes = list(zip(tensor.roles, tensor.agents, strict=True))
-    swaps = {role: exchangeable(market, role) and tensor.roles.count(role) > 1 for role in tensor.roles}
+    swaps = {role.name: role.alike and tensor.roles.count(role.name) > 1 for role in market.roles}
     out = {}
     for role in dict.fromkeys(tensor.roles):
         names = list(entrants[role])
         if len(names) < 2:
             continue
-        seat = tensor.roles.index(role)
+        own_seats = [i for i, r in enumerate(tensor.roles) if r == role]
         rows: list[tuple[Sequence[str], np.ndarray]] = []
-        for other in range(len(tensor.members[role]) if tensor.roles.count(role) > 1 else 1):
-            scores = []
-            for own in range(len(tensor.members[role])):
-                profile = tuple(own if i == seat else other if r == role else 0 for i, (r, _) in enumerate(axes))
-                place = _order(profile, axes, swaps)[seat]
-                scores.append(tensor.samples[_sorted(profile, axes, swaps)][:RATED_SEEDS, place])
-            if len(scores) > 1:
-                rows.append((tensor.members[role], np.stack(scores, axis=1)))
-        outside = [name for name in names if name not in tensor.members[role]]
-        if outside:
-            rows.append((names, _against_incumbents(market, entrants, role, names, seed)))
+        for seat in own_seats[:1] if swaps[role] else own_seats:
+            for other in range(len(tensor.members[role]) if len(own_seats) > 1 else 1):
+                scores = []
+                for own in range(len(tensor.members[role])):
+                    profile = tuple(own if i == seat else other if r == role else 0 for i, (r, _) in enumerate(axes))
+                    place = _order(profile, axes, swaps)[seat]
+                    scores.append(tensor.samples[_sorted(profile, axes, swaps)][:RATED_SEEDS, place])
+                if len(scores) > 1:
+                    rows.append((tensor.members[role], np.stack(scores, axis=1)))
+            if any(name not in tensor.members[role] for name in names):
+                found = _against_incumbents(market, entrants, tensor.agents[seat], names, seed)
+                rows.append((names, found))
         out[role] = _rated(rows, confidence, seed)
     return out
 
 
 def _against_incumbents(
-    market: DealerMarket, entrants: Entrants, role: str, names: Sequence[str], seed: int
+    market: DealerMarket, entrants: Entrants, agent: str, names: Sequence[str], seed: int
 ) -> NDArray[np.float64]:
-    """Returns [seeds, names] of a role's first seat, incumbents elsewhere."""
-    axes = [(r.name, agent) for r in market.roles for agent in r.agents]
+    """Returns [seeds, names] of one seat, incumbents elsewhere."""
+    axes = [(r.name, one) for r in market.roles for one in r.agents]
     lists = {r.name: list(entrants[r.name]) for r in market.roles}
-    seat = next(i for i, (r, _) in enumerate(axes) if r == role)
+    seat = next(i for i, (_, one) in enumerate(axes) if one == agent)
     profiles = [[n if i == seat else 0 for i in range(len(axes))] for n in range(len(names))]
     returns = _play_all(market, axes, lists, entrants, profiles, seeds_of(seed, RATED_SEEDS, STREAM), {})
     return returns[:, :, seat].T

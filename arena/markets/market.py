@@ -54,13 +54,15 @@ class Observe(BaseModel):
 class Role(NamedTuple):
     """Seats that share spaces: who they are, what they see, what they do.
 
-    `action` holds physical bounds; on the wire an action is in [-1, 1] and `action.from_unit` maps it.
+    `action` holds physical bounds; on the wire an action is in [-1, 1] and `action.from_unit` maps it. Seats are
+    `alike` when no parameter differs from seat to seat: relabelling them permutes the outcome, no more.
     """
 
     name: str
     agents: tuple[str, ...]
     observation: Layout
     action: Layout
+    alike: bool = True
 
 
 class Market(Protocol):

@@ -13,7 +13,7 @@ import pytest
 from agents.makers import ConstantSpread
 from arena.game import Game
 from arena.gaps.nash_gap import ENGINES, NashGap, nash_gap, total
-from arena.gaps.profile import Profile, Search, SeatGain, exchangeable, naive_acts
+from arena.gaps.profile import Profile, Search, SeatGain, naive_acts
 from arena.gaps.shifts import best_affine, best_constant, shifted, shifts_of
 from arena.markets.dealer.market import DealerMarket
 from arena.rollout import play, seeds_of
@@ -161,11 +161,38 @@ def test_seats_that_are_alike_share_candidates_and_gain_alike(market: DealerMark
     assert all(seat.kind == "lower bound" for seat in gap.seats)
 
 
-def test_makers_that_differ_are_not_exchangeable(market: DealerMarket) -> None:
-    assert exchangeable(market, "maker")
-    risk = {"kind": "quadratic", "running_penalty": [0.1, 0.2]}
-    other = DealerMarket.model_validate({**SMALL, "makers": {"risk": risk}})
-    assert not exchangeable(other, "maker")
+TRADER = SMALL["executors"][0]
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "alike"),
+    [
+        ("maker", {}, True),
+        ("maker", {"makers": {"risk": {"kind": "quadratic", "running_penalty": [0.1, 0.2]}}}, False),
+        ("maker", {"makers": {"risk": {"kind": "quadratic", "terminal_penalty": [0.1, 0.2]}}}, False),
+        ("maker", {"makers": {"risk": {"kind": "quadratic", "terminal_penalty": [0.1, 0.1]}}}, True),
+        ("maker", {"makers": {"initial_inventory": [1.0, 2.0]}}, False),
+        ("maker", {"makers": {"initial_inventory": {"mean": [1.0, 2.0], "spread": 1.0}}}, False),
+        ("maker", {"makers": {"initial_inventory": {"mean": [1.0, 1.0], "spread": 1.0}}}, True),
+        ("executor", {"executors": [TRADER, TRADER]}, True),
+        ("executor", {"executors": [TRADER, {**TRADER, "temporary_impact": 0.003}]}, False),
+        ("executor", {"executors": [{**TRADER, "size": {"mean": [10, 40]}}] * 2}, False),
+        ("executor", {"executors": [{**TRADER, "size": {"mean": [10, 10]}}] * 2}, True),
+        ("executor", {"executors": [{**TRADER, "size": {"mean": [30, 30], "spread": 5}}, TRADER]}, False),
+    ],
+)
+def test_seats_are_alike_by_what_each_of_them_is_given(role: str, change: dict, alike: bool) -> None:
+    market = DealerMarket.model_validate({**SMALL, **change})
+    assert market.role(role).alike is alike
+
+
+def test_seats_that_differ_share_no_candidates() -> None:
+    pair = [{**TRADER, "size": {"mean": [10, 40]}}] * 2
+    market = DealerMarket.model_validate({**SMALL, "executors": pair})
+    search = Search(games=64, choice_games=64, generations=2, shift_games=8)
+    first, second = (seat for seat in nash_gap(market, naive_acts(market), search).seats if "trader" in seat.seat)
+    # found for each order alone: the affine shifts, and so their gains per lot, differ
+    assert first.candidates["affine shift"] / 10 != pytest.approx(second.candidates["affine shift"] / 40, rel=1e-3)
 
 
 def test_nashconv_adds_gains_game_by_game() -> None:

@@ -6,7 +6,7 @@ import pytest
 from agents.makers import ConstantSpread
 from arena.game import Game
 from arena.league import tournament
-from arena.league.tournament import STREAM, baselines, files, meta, pay_offs, rate_all
+from arena.league.tournament import STREAM, baselines, files, in_seat, meta, pay_offs, rate_all
 from arena.markets.dealer.market import DealerMarket
 from arena.pages.judging import _payoff_tables
 from arena.rollout import play, seeds_of
@@ -86,6 +86,55 @@ def test_seats_that_differ_play_every_ordered_pair(entrants) -> None:
     found = pay_offs(other, {"maker": makers, "executor": entrants["executor"]}, games=16, seed=5)
     assert len(found.samples) == 9 * 2
     assert found.mean[0, 0, 0, 0] > found.mean[1, 0, 0, 0]  # the same quotes, but the second maker pays for inventory
+
+
+@pytest.fixture(scope="module")
+def unlike() -> DealerMarket:
+    """Two executors under one entry, which gives them 10 and 40 lots."""
+    (entry,) = SMALL["executors"]
+    terms = {**entry, "size": {"mean": [10, 40]}, "rate": [0, 120], "running_penalty": 0.01}
+    return DealerMarket.model_validate({**SMALL, "executors": [terms, terms]})
+
+
+def test_seats_that_differ_in_size_play_every_ordered_pair(unlike: DealerMarket) -> None:
+    traders = baselines(unlike)["executor"]
+    maker = {"middle": ConstantSpread(half_spread=0.05).sit(unlike, "mm_0")}
+    tensor = pay_offs(unlike, {"maker": maker, "executor": traders}, games=32, seed=5)
+    assert len(tensor.samples) == len(traders) ** 2  # nobody is swapped with somebody who works another order
+    seeds = seeds_of(5, 16, STREAM)
+    makers = dict.fromkeys(("mm_0", "mm_1"), maker["middle"])
+    for i, first in enumerate(traders.values()):
+        for j, second in enumerate(traders.values()):
+            acts = {"trader_0": in_seat(first, "trader_0"), "trader_1": in_seat(second, "trader_1")}
+            played = play(Game(unlike, 16), {**makers, **acts}, seeds)
+            for seat, agent in ((2, "trader_0"), (3, "trader_1")):
+                expected = played.returns_of(agent).mean()
+                assert tensor.mean[seat, 0, 0, i, j] == pytest.approx(expected, abs=1e-9)
+    assert (tensor.mean[2] > tensor.mean[3] + 1.0).all()  # 40 lots cost more than 10, whoever works them
+
+
+def test_a_scripted_entrant_knows_the_terms_of_the_seat_it_takes(unlike: DealerMarket) -> None:
+    (entry, _) = unlike.executors
+    patient = entry.model_copy(update={"running_penalty": 0.0, "size": 10.0})
+    market = unlike.model_copy(update={"executors": (patient, entry.model_copy(update={"size": 10.0}))})
+    optimal = baselines(market)["executor"]["almgren_chriss"]
+    rows = np.zeros((1, market.role("executor").observation.size), np.float32)
+    layout = market.role("executor").observation
+    rows[0, layout.slice("to_trade")], rows[0, layout.slice("time_left")] = 10.0, 1.0
+    slow, fast = (in_seat(optimal, seat)(rows, np.zeros((1, 1)))[0, 0] for seat in market.executor_names)
+    assert slow < fast  # only the second seat pays for what it has not traded yet
+
+
+def test_ratings_count_every_seat_where_seats_differ(unlike: DealerMarket, monkeypatch: pytest.MonkeyPatch) -> None:
+    traders = baselines(unlike)["executor"]
+    maker = {"middle": ConstantSpread(half_spread=0.05).sit(unlike, "mm_0")}
+    tensor = pay_offs(unlike, {"maker": maker, "executor": traders}, games=32, seed=5)
+    compared = []
+    monkeypatch.setattr(tournament, "_rated", lambda rows, *_: compared.extend(rows))
+    rate_all(unlike, {"maker": maker, "executor": traders}, tensor, seed=5, confidence=0.99)
+    means = [scores.mean() for _, scores in compared]
+    assert len(means) == 2 * len(traders)  # for each seat, one comparison for every choice in the other one
+    assert max(means[len(traders) :]) < min(means[: len(traders)]) - 1.0  # the second seat's stand below: 40 lots
 
 
 def test_long_lists_are_cut_to_a_payable_number_of_profiles(

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tests.markets.accounts import BUYER, CHAIN
 
 from arena.game import Game
 from arena.markets.dealer.ledger import LedgerError, first_broken
 from arena.rollout import seeds_of
+from tests.markets.dealer.accounts import BUYER, CHAIN
 
 
 def start(tools):
