@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from agents.makers import ConstantSpread
 from agents.network import Network
 from arena.evaluate import _guarded, main
 from arena.judge import compare, final_networks, profile_of
@@ -144,7 +145,33 @@ def test_comparisons_alone_keep_the_gap(judged: RunFolder, capsys: pytest.Captur
     assert "over twap" in capsys.readouterr().out
 
 
-def test_a_target_is_judged_by_the_worse_end_of_its_interval(tmp_path: Path) -> None:
+def test_a_target_is_missed_where_only_the_mean_reaches_it(tmp_path: Path) -> None:
+    """Each is judged at the worse end of its interval. Rivals are hardly worse, or worse by a noise of their own."""
+    run, scenario = trained(tmp_path, 4)
+    profile = profile_of(scenario, final_networks(run.path, scenario))
+    close, flat = (ConstantSpread(half_spread=half).sit(scenario.market, "mm_0") for half in (0.033, 0.3))
+    trader = profile.acts["trader_0"]
+    makers = {"avellaneda_stoikov": close, "constant_spread": flat, "hjb_maker": close}
+    traders = dict.fromkeys(("almgren_chriss", "twap"), lambda seen, noise: trader(seen, noise) + 0.8 * noise)
+    others = {("mm_0", name): act for name, act in makers.items()}
+    told = compare(scenario, profile, others | {("trader_0", name): act for name, act in traders.items()}, None)
+    rows = {row["other"]: row for row in told["rows"]}
+    targets = {one["name"].split(",")[0]: one for one in told["targets"]}
+    assert len(targets) == 4
+    for name, (seat, other, interval) in {
+        "mm_0 over avellaneda_stoikov in its seat": ("mm_0", "avellaneda_stoikov", rows["avellaneda_stoikov"]),
+        "trader_0 over almgren_chriss in its seat": ("trader_0", "almgren_chriss", rows["almgren_chriss"]),
+        "trader_0: share of twap's cost and penalties saved": ("trader_0", "twap", rows["twap"]["saving"]),
+    }.items():
+        assert (rows[other]["seat"], targets[name]["reached"]) == (seat, False)
+        assert targets[name]["value"] == interval["low"] < targets[name]["bound"] < interval["mean"]
+    own = rows["hjb_maker"]["mean_player"]
+    worst, best = (rows[name]["mean_other"] for name in ("constant_spread", "hjb_maker"))
+    way = targets["mm_0: share of the way from a constant spread to the optimum"]
+    assert 0.95 < way["value"] < (own - worst) / (best - worst)  # the lower end, not the share of the means
+
+
+def test_the_gap_s_target_is_judged_by_its_upper_bound(tmp_path: Path) -> None:
     run, scenario = trained(tmp_path, 4)
     profile = profile_of(scenario, final_networks(run.path, scenario))
     same = {("mm_0", "avellaneda_stoikov"): profile.acts["mm_0"]}

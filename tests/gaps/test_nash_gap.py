@@ -66,6 +66,20 @@ def test_no_shift_changes_nothing_and_a_constant_moves_one_kind_of_column(market
     np.testing.assert_allclose(moved[:, 1::2], 0.0, atol=1e-6)
 
 
+def test_a_shift_of_one_product_s_quotes_looks_at_that_product_alone(market: DealerMarket) -> None:
+    """The inventory in one product moves the skew of that product; the inventory in the other does not."""
+    role = market.roles[0]
+    shifts, layout = shifts_of(role, np.full(role.action.size, 0.2)), role.observation
+    seen = np.tile(layout.centre.astype(np.float32), (3, 1))
+    for row, name in enumerate(market.product_names):
+        column = layout.names.index(f"inventory[{name}]")
+        seen[1 + row, column] += layout.scale[column]
+    features = shifts.features(seen)  # [3, F, K]: at rest, long the one, long the other
+    for row, name in enumerate(market.product_names):
+        moved = np.any(features[1 + row] != features[0], axis=0)
+        np.testing.assert_array_equal(moved, [f"[{name}]" in column for column in role.action.names])
+
+
 def test_candidates_side_by_side_play_as_they_would_alone(market: DealerMarket) -> None:
     role, acts = market.roles[0], naive_acts(market).acts
     shifts = shifts_of(role, np.full(role.action.size, 0.2))
@@ -159,6 +173,31 @@ def test_seats_that_are_alike_share_candidates_and_gain_alike(market: DealerMark
     one, two = by_seat["mm_0"], by_seat["mm_1"]
     assert abs(one.gain - two.gain) < 4 * np.hypot(one.se, two.se)  # 4 standard errors: less than once in 10 000
     assert all(seat.kind == "lower bound" for seat in gap.seats)
+
+
+def test_what_was_chosen_is_judged_on_games_that_no_choice_has_seen(
+    market: DealerMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interval rests on it: of many candidates the one with the best luck is chosen."""
+    seen: dict[int, set[int]] = {}
+
+    def noted(game, acts, seeds, **more):
+        seen.setdefault(game.batch, set()).update(seeds.tolist())
+        return play(game, acts, seeds, **more)
+
+    monkeypatch.setattr("arena.gaps.search.play", noted)
+    monkeypatch.setattr("arena.gaps.shifts.play", noted)
+    profile = naive_acts(market)
+    gap = nash_gap(market, profile, Search(games=40, choice_games=24, generations=2, shift_games=2))
+    assert {batch: len(seeds) for batch, seeds in seen.items() if batch < 64} == {40: 40, 24: 24}
+    assert len(seen) == 3  # the third are the games of the searches themselves
+    judged, chosen = seen.pop(40), seen.pop(24)
+    (searched,) = seen.values()
+    assert not judged & (chosen | searched)
+    assert not chosen & searched
+    for seat in gap.seats:
+        assert len(seat.differences) == 40
+        assert seat.gain == pytest.approx(seat.differences.mean())
 
 
 TRADER = SMALL["executors"][0]

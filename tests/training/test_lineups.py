@@ -15,7 +15,7 @@ from arena.scenario import Scenario
 from arena.training.block import EXPLOITER, NEW, Played, play_block
 from arena.training.learner import Sample
 from arena.training.lineups import deal, draw_slots, group_count
-from arena.training.trial import Trial
+from arena.training.trial import CANDIDATE, Trial
 
 SEATS = {"maker": [0, 1], "executor": [0]}
 AGENTS = ("mm_0", "mm_1", "trader_0")
@@ -70,6 +70,13 @@ def test_an_exploiter_meets_the_newest_members_only(tmp_path: Path, networks: An
         draw_slots(league, SEATS, 0, 1)
 
 
+def test_who_is_new_in_a_slot_takes_turns_from_iteration_to_iteration(league: League) -> None:
+    """With one slot in which new meets old its seat is another one every time, and so is a lone trader's turn."""
+    slots = [draw_slots(league, SEATS, iteration, 2)[-1] for iteration in range(4)]
+    assert [slot["maker"].index(NEW) for slot in slots] == [0, 1, 0, 1]
+    assert sum(slot["executor"] == [NEW] for slot in slots) == 2
+
+
 def test_slots_are_dealt_to_blocks_evenly(league: League) -> None:
     assert group_count(16, 4, 64) == 4
     assert group_count(16, 4, 16) == 2  # groups of at least 8 games
@@ -114,6 +121,23 @@ def test_a_look_compares_seat_by_seat_with_the_same_others(small: Scenario, leag
     assert np.array_equal(np.concatenate(trial.order.seeds[: trial.blocks]), first)
     other = Trial(league, SEATS, "maker", networks("maker", 99), 6)
     assert not np.array_equal(np.concatenate(other.order.seeds[: other.blocks]), first)  # fresh games at every look
+
+
+def test_the_volume_of_a_look_is_the_candidate_s(small: Scenario, league: League, networks: Any) -> None:
+    """The passivity guard judges it: one who never trades is seen, however much its incumbent traded."""
+    idle = dict(networks("executor", 99))
+    idle["policy.4.bias"] = np.full_like(idle["policy.4.bias"], -1e3)  # the least rate of the range, which is 0
+    trial = Trial(league, SEATS, "executor", idle, 4)
+    samples = played(trial, small, league)
+    sits = [CANDIDATE in one["executor"].members for one in trial.order.lineups]
+    lots = [float(sample.played.volume["executor"].sum()) for sample in samples]
+    assert all((traded == 0.0) == new for traded, new in zip(lots, sits, strict=True))
+    outcome = trial.outcome(samples)
+    assert not outcome.volume.any()
+    about = Snapshot("executor-00004", "executor", 4, "x", idle)
+    assert league.consider(about, *outcome).passive
+    busy = Trial(league, SEATS, "executor", networks("executor", 99), 4)
+    assert busy.outcome(played(busy, small, league)).volume.mean() > 1.0
 
 
 def test_a_look_among_todays_learners_seats_them_elsewhere(small: Scenario, tmp_path: Path, networks: Any) -> None:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from agents.network import Network
@@ -52,6 +53,25 @@ def test_the_first_step_follows_the_policy_gradient(small: Scenario) -> None:
     after = [*network.policy.parameters(), network.linear, network.log_std]
     for old, new, gradient in zip(before, after, expected[0], strict=True):
         assert torch.allclose((old - new) / 1e-3, gradient, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "moves"),
+    [(0.5, 1.0, -0.5, True), (2.0, 1.0, -1.2, False), (0.5, -1.0, 0.8, False), (2.0, -1.0, 2.0, True)],
+)
+def test_the_objective_is_the_smaller_of_the_ratio_s_and_the_clipped_ratio_s(
+    small: Scenario, ratio: float, advantage: float, loss: float, moves: bool
+) -> None:
+    """min(ρ A, clip(ρ, .8, 1.2) A) by hand: a policy that has left the range is pulled back and never pushed on."""
+    network = network_of(small, "executor")
+    batch = batch_of(network, 32)
+    old = batch.logp - float(np.log(ratio))
+    batch = batch._replace(logp=old, advantages=torch.full((32,), advantage))
+    settings = SimpleNamespace(**{**vars(SETTINGS), "value_weight": 0.0})
+    before = network.weights()
+    seen = update(network, make_optimizer(network, 1e-3), batch, settings, torch.Generator())
+    assert np.isclose(seen["policy_loss"], loss, rtol=1e-5)
+    assert any(not np.array_equal(before[key], value) for key, value in network.weights().items()) == moves
 
 
 def test_a_good_action_becomes_likelier_and_the_critic_learns(small: Scenario) -> None:

@@ -142,7 +142,8 @@ def test_sharpe_of_a_known_sample_and_its_interval_against_the_bootstrap() -> No
 
 
 def test_ratio_interval_against_the_bootstrap_and_by_hand() -> None:
-    assert metrics.ratio(np.array([1.0, 5.0]), np.array([1.0, 2.0])).mean == pytest.approx(2.0)
+    two = metrics.ratio(np.array([1.0, 5.0]), np.array([1.0, 2.0]))  # residuals -1 and 1
+    assert (two.mean, two.se) == (pytest.approx(2.0), pytest.approx(np.sqrt(2.0 / (2 - 1) * 2.0) / 3.0))
     rng = np.random.default_rng(4)
     d = rng.poisson(20, 1500).astype(float)
     a = 0.05 * d + 0.2 * rng.standard_normal(1500) * np.sqrt(d)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from agents.nash import NashExecutor, NashMaker, NashTrader
 from arena.gaps.nash_gap import ENGINES, nash_gap
 from arena.gaps.profile import Profile, Search, naive_acts
 from arena.markets.dealer.gaps.gradient_response import CLOSED, OPEN, Players, ascend, best_gains
-from arena.markets.dealer.gaps.starts import at_zero, nominal
+from arena.markets.dealer.gaps.starts import at_zero, nominal, seat_gains
 from arena.markets.dealer.gaps.twin import FluidGame
 from arena.markets.dealer.market import DealerMarket
 from arena.scenario import load
@@ -172,6 +173,16 @@ def test_drawn_starts_need_eyes_for_an_exact_gap() -> None:
     gap = nash_gap(DUEL, naive_acts(DUEL), Search(views=False))
     assert gap.low < gap.nashconv < gap.high  # the draw of the starts is a sample
     assert len(gap.seats[0].differences) == 32
+
+
+def test_the_interval_of_a_mean_over_starts_is_student_s_and_the_error_comes_on_top() -> None:
+    gains, error = np.array([[1.0, 5.0], [2.0, 5.0], [6.0, 5.0]]), np.array([0.0, 0.25])
+    one, two = seat_gains(("a", "b"), gains, 0.95, [{}, {}], "test", error)
+    low, high = stats.t.interval(0.95, 2, gains[:, 0].mean(), stats.sem(gains[:, 0]))
+    assert (one.low, one.high, one.se) == (pytest.approx(low), pytest.approx(high), stats.sem(gains[:, 0]))
+    assert (two.low, two.gain, two.high) == (4.75, 5.0, 5.25)
+    alone = seat_gains(("a",), gains[:1, :1], 0.95, [{}], "test")[0]
+    assert (alone.low, alone.high, alone.differences) == (1.0, 1.0, None)  # one start is no sample
 
 
 def test_an_unknown_engine_is_refused_in_a_sentence() -> None:
