@@ -26,7 +26,7 @@ class TWAP(BaseModel):
 
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat."""
-        layout = market.role("executor").action
+        layout = market.role("executor").numbers
         if "to_trade" in market.role("executor").observation:
             return _feedback(self.kind, market, lambda left, time_left: left / time_left)
         order = market.mean_orders()[market.executor_names.index(seat)]
@@ -94,7 +94,7 @@ def _feedback(kind: str, market: DealerMarket, rate: Callable[[np.ndarray, np.nd
     if "to_trade" not in role.observation:
         raise ValueError(f"{kind} needs to see what is left: market.executors_observe.own must be true")
     left, time_left = role.observation.slice("to_trade"), role.observation.slice("time_left")
-    least_time, layout = market.clock.dt, role.action
+    least_time, layout = market.clock.dt, role.numbers
 
     def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
         lots = np.maximum(observation[:, left].astype(float), 0.0)

@@ -93,7 +93,7 @@ class NashExecutor(BaseModel):
 
 def _trading(market: DealerMarket, kind: str, information: str, seat: str) -> Act:
     controls = _controls(market, kind, information, seat)
-    j, layout = market.executor_names.index(seat), market.role("executor").action
+    j, layout = market.executor_names.index(seat), market.role("executor").numbers
     column, towards = 2 * market.makers.count + j, 1.0 if market.executors[j].side == "buy" else -1.0
 
     def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -173,7 +173,7 @@ def _as_quotes(market: DealerMarket, distance: Array) -> np.ndarray:
 
 def as_action(market: DealerMarket, half: np.ndarray, skew: np.ndarray) -> np.ndarray:
     """Half-spreads and skews [batch, n] as an action [batch, K] in [-1, 1]; a hedge offset, if there is one, is 0."""
-    layout = market.roles[0].action
+    layout = market.roles[0].numbers
     physical = np.zeros((len(half), layout.size))
     physical[:, 0 : 2 * market.n : 2] = half
     physical[:, 1 : 2 * market.n : 2] = skew

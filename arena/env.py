@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 
-from agents.makers import naive_profile
 from arena.layout import Layout
+from arena.markets.catalogue import kit_of
 from arena.markets.market import Role
 from arena.mistakes import did_you_mean
 from arena.scenario import Scenario
@@ -112,7 +112,7 @@ class ArenaEnv(ParallelEnv):
 
     def action_fields(self, agent: str) -> list[Column]:
         """Name, unit and physical bounds of each action column."""
-        return _columns(self._role(agent).action)
+        return _columns(self._role(agent).numbers)
 
     def state_fields(self) -> list[Column]:
         """Name, unit and bounds of each column of `state()`."""
@@ -122,11 +122,11 @@ class ArenaEnv(ParallelEnv):
 
     def to_physical(self, agent: str, action: NDArray) -> NDArray[np.float64]:
         """An action in [-1, 1] in the units of `action_fields(agent)`."""
-        return self._role(agent).action.from_unit(action)
+        return self._role(agent).numbers.from_unit(action)
 
     def to_unit(self, agent: str, physical: NDArray) -> NDArray[np.float32]:
         """The action in [-1, 1] that means these physical values; the inverse of `to_physical`."""
-        return self._role(agent).action.to_unit(physical).astype(np.float32)
+        return self._role(agent).numbers.to_unit(physical).astype(np.float32)
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
         """Start a game: the next of the stream, or the first of a new stream if `seed` is given."""
@@ -218,7 +218,7 @@ class SeatEnv(gymnasium.Env):
         self._arguments = (self.table.scenario, seat, others, render_mode)
         self.observation_space, self.action_space = self.table.spaces[seat]
         scripted = {a: p for a, p in self.table.scenario.players.items() if p.kind != "learned"}
-        line_up = {**naive_profile(market), **scripted, **(others or {})}
+        line_up = {**kit_of(market).naive(market), **scripted, **(others or {})}
         self._acts: list[tuple[str, Act, NDArray, NDArray]] = []
         noise = self.table.game.noise()
         for agent, (role, i) in self.table.seats.items():

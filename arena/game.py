@@ -1,14 +1,13 @@
 """A game: B copies of one market played in lock-step, with named columns and a counter for a clock."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.markets.dealer.kernel import BLOCK, advance, begin
-from arena.markets.dealer.ledger import LedgerError, message
-from arena.markets.dealer.market import DealerMarket
-from arena.markets.dealer.tables import packed
-from arena.markets.market import Role
+from arena.markets.market import Market, Role
 from arena.markets.parts import draws
+from arena.markets.parts.accounts import LedgerError
 
 Views = dict[str, NDArray]
 _LANES = 8
@@ -27,24 +26,25 @@ class Game:
     A game depends on its own seed and its actions only: not on B, not on its neighbours (bitwise).
     """
 
-    def __init__(self, market: DealerMarket, batch: int):
+    def __init__(self, market: Market, batch: int):
         if batch < 1:
             raise ValueError(f"batch must be at least 1, found {batch}")
         self.market, self.batch, self.steps = market, batch, market.clock.steps
         self.roles: dict[str, Role] = {role.name: role for role in market.roles}
-        self._tables = packed(market)
+        self._rules = market.rules()
         width = -(-batch // _LANES) * _LANES
-        stride = width + (_SKEW if width > BLOCK else 0)
-        self._state = np.zeros((market.state.size, stride))
+        stride = width + (_SKEW if width > self._rules.block else 0)
+        order: Literal["C", "F"] = "C" if self._rules.games_last else "F"
+        self._state = np.zeros((market.state.size, stride), order=order)
         self._seeds = np.zeros(width, np.uint64)
         self._failure = np.zeros(2)
-        self._observation = np.zeros((self._columns("observation"), stride), np.float32)
-        self._action = np.zeros((self._columns("action"), stride))
+        self._observation = np.zeros((self._columns("observation"), stride), np.float32, order)
+        self._action = np.zeros((self._columns("action"), stride), order=order)
         self._noise = np.zeros_like(self._action)
         self.step_index = 0
         self.observation: Views = self._views(self._observation, "observation")
         self.action: Views = self._views(self._action, "action")
-        self.reward: Views = {name: self.view(f"reward_{name}") for name in self.roles}
+        self.reward: Views = {name: self.view(role.rows.reward) for name, role in self.roles.items()}
         self._noise_views = self._views(self._noise, "action")
 
     def _columns(self, kind: str) -> int:
@@ -84,7 +84,8 @@ class Game:
         padded[: self.batch] = seeds
         draws.mix_seeds(padded, self._seeds)
         self.step_index = 0
-        begin(*self._tables, self._seeds, self._state, self._observation)
+        rules = self._rules
+        rules.begin(*rules.parameters, self._seeds, self._state, self._observation)
         return self.observation
 
     def step(self, actions: Views) -> Views:
@@ -101,14 +102,12 @@ class Game:
         """Plays one step with the actions that stand in `self.action`."""
         if self.step_index >= self.steps:
             raise RuntimeError(f"the game is over after {self.steps} steps; call reset first")
-        code = advance(
-            *self._tables, self._seeds, self.step_index, self._state, self._action, self._observation, self._failure
-        )
+        rules, buffers = self._rules, (self._state, self._action, self._observation, self._failure)
+        code = rules.advance(*rules.parameters, self._seeds, self.step_index, *buffers)
         self.step_index += 1
         if code >= 0:
             game, residual = int(self._failure[0]), float(self._failure[1])
-            makers = self.market.maker_names
-            raise LedgerError(message(code, game, self.step_index, residual, self.market.product_names, makers))
+            raise LedgerError(rules.complaint(code, game, self.step_index, residual))
         return self.reward
 
     def noise(self) -> Views:

@@ -38,6 +38,27 @@ class Field(NamedTuple):
         return int(np.prod(self.shape, dtype=int))
 
 
+class Choice:
+    """An action that is one of K named options; on the wire a single column that holds its index.
+
+    `idle` is what a choice becomes that is not allowed now or is no index at all; a market counts these.
+    Raises ValueError for fewer than two options, names that repeat, or an idle option that is none of them.
+    """
+
+    size = 1
+    names = ("choice",)
+
+    def __init__(self, options: Sequence[str], idle: int = 0):
+        self.options, self.idle = tuple(options), idle
+        if len(self.options) < 2 or len(set(self.options)) < len(self.options):
+            raise ValueError(f"choice: found options {self.options}; allowed are two or more different names")
+        if not 0 <= idle < len(self.options):
+            raise ValueError(f"choice: found idle = {idle}; allowed are 0 to {len(self.options) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.options)
+
+
 class Layout:
     """The columns of a flat vector, in order.
 

@@ -10,9 +10,9 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from arena.game import Game
+from arena.layout import Layout
 from arena.markets.dealer.board import Board
-from arena.markets.dealer.market import DealerMarket
-from arena.markets.market import Role
+from arena.markets.market import Market, Role
 from arena.scenario import Scenario, load
 
 RENDER_MODES = ("human", "ansi", "rgb_array")
@@ -27,7 +27,7 @@ class Table:
         if render_mode not in (None, *RENDER_MODES):
             raise ValueError(f"render_mode: found {render_mode!r}; allowed are None, {', '.join(RENDER_MODES)}")
         self.scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
-        self.market: DealerMarket = self.scenario.market
+        self.market: Market = self.scenario.market
         self.game = Game(self.market, 1)
         self.render_mode = render_mode
         self.agents = [agent for role in self.game.roles.values() for agent in role.agents]
@@ -41,7 +41,7 @@ class Table:
         self.inputs = [(self.game.action[r][0, i], self.slices[a]) for a, (r, i) in self.seats.items()]
         self.views = [(a, self.game.observation[r][0, i]) for a, (r, i) in self.seats.items()]
         self.rewards = [(a, self.game.reward[r], i) for a, (r, i) in self.seats.items()]
-        self.info_of = {agent: Info(self.market, agent) for agent in self.agents}
+        self.info_of = {agent: Info(self.market, self.roles[agent], agent) for agent in self.agents}
         self.history = np.zeros((self.game.steps, len(self.sent)))  # what a pickle plays again
         self.seed, self.live = np.uint64(0), False
         self.stream = np.random.default_rng()
@@ -140,48 +140,31 @@ class Table:
 
 
 class Info:
-    """What one agent is told besides its observation: the rows of the state that are its own."""
+    """What one agent is told besides its observation: its P&L, and the entries that its role's rows name."""
 
-    def __init__(self, market: DealerMarket, agent: str):
-        layout = market.state
-        maker = agent in market.maker_names
-        seat = (market.maker_names if maker else market.executor_names).index(agent)
-
-        def rows(name: str) -> slice:
-            field, start = layout.field(name), layout.slice(name).start
-            size = int(np.prod(field.shape[1:], dtype=int))
-            return slice(start + seat * size, start + (seat + 1) * size)
-
-        if maker:
-            gains, costs = ["edge_noise", "edge_executor", "inventory_pnl", "hedge_pnl"], ["hedge_cost", "maker_fee"]
-            self.arrays = [("inventory", rows("maker_inventory"), (market.n,)), ("fills", rows("fill"), (market.n, 2))]
-            self.scalars = [("cash", rows("maker_cash").start), ("hedge", rows("maker_hedge").start)]
-        else:
-            gains = ["executor_inventory_pnl"]
-            costs = ["executor_spread_cost", "executor_impact_cost", "executor_fee"]
-            self.arrays = []
-            self.scalars = [
-                (name, rows(source).start)
-                for name, source in (
-                    ("inventory", "executor_inventory"),
-                    ("remaining", "remaining"),
-                    ("fills", "executor_fill"),
-                    ("cash", "executor_cash"),
-                )
-            ]
-        self.signs = np.zeros(layout.size)
-        for names, sign in ((gains, 1.0), (costs, -1.0)):
+    def __init__(self, market: Market, role: Role, agent: str):
+        self.signs = np.zeros(market.state.size)
+        for names, sign in ((role.rows.gains, 1.0), (role.rows.costs, -1.0)):
             for name in names:
-                self.signs[rows(name)] = sign
+                self.signs[rows_of(market.state, name, role.agents.index(agent))] = sign
+        self.told = [
+            (key, rows_of(market.state, name, role.agents.index(agent)), market.state.field(name).shape[1:])
+            for key, name in role.rows.told
+        ]
 
     def __call__(self, row: NDArray[np.float64]) -> dict[str, Any]:
-        """`pnl` is the change of cash and book at mid, without penalties; inventories and fills in lots."""
+        """`pnl` is the change of wealth, without penalties; an entry with one value per seat is a plain number."""
         info: dict[str, Any] = {"pnl": float(self.signs.dot(row))}
-        for name, at in self.scalars:
-            info[name] = float(row[at])
-        for name, at_, shape in self.arrays:
-            info[name] = row[at_].reshape(shape)
+        for key, at, shape in self.told:
+            info[key] = row[at].reshape(shape) if shape else float(row[at.start])
         return info
+
+
+def rows_of(layout: Layout, name: str, seat: int) -> slice:
+    """The rows of a field [seats, ...] that are one seat's."""
+    field, start = layout.field(name), layout.slice(name).start
+    size = int(np.prod(field.shape[1:], dtype=int))
+    return slice(start + seat * size, start + (seat + 1) * size)
 
 
 def spaces_of(role: Role) -> tuple[Box, Box]:

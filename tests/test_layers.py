@@ -13,14 +13,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = (
     "arena arena.layout arena.solvers",
-    "arena.markets arena.markets.market arena.markets.parts "
+    "arena.markets arena.markets.market arena.markets.catalogue arena.markets.parts "
     "arena.league arena.league.snapshot arena.league.matchmaking arena.league.promotion arena.league.ratings",
     "markets.*.rules arena.league.league",
     "arena.game markets.*.problems",
     "arena.rollout agents",
     "arena.scenario arena.mistakes arena.table markets.*.board",
     "arena.env arena.runs arena.gaps arena.theory arena.league.tournament",
-    "markets.*.accounts markets.*.curves markets.*.theory markets.*.gaps",
+    "markets.*.kit markets.*.accounts markets.*.curves markets.*.theory markets.*.gaps",
     "arena.pages markets.*.papers",
     "arena.training",
     "arena.judge",

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.makers import naive_profile
-from arena.markets.dealer.market import DealerMarket
+from arena.markets.catalogue import kit_of
+from arena.markets.market import Market
 from arena.rollout import Act
 
 Kind = Literal["exact", "lower bound"]
@@ -74,9 +74,9 @@ class SeatGain:
     views: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # by view: gain, the naive profile's there
 
 
-def naive_acts(market: DealerMarket) -> Profile:
-    """The profile that gaps are relative to: naive constant half-spreads without skew, TWAP."""
-    recipes = naive_profile(market)
+def naive_acts(market: Market) -> Profile:
+    """The profile that gaps are relative to: the naive one of the market's kit."""
+    recipes = kit_of(market).naive(market)
     acts = {seat: recipe.sit(market, seat) for seat, recipe in recipes.items()}
     return Profile(acts, {seat: recipe.kind for seat, recipe in recipes.items()})
 

@@ -5,8 +5,9 @@ A seat that plays a(o) [K] in [-1, 1] units plays instead, clipped to [-1, 1],
     a'(o)_k = a(o)_k + sum_f c[g(k), f] phi_f,k(o)
 
 where g(k) is the kind of the column (half_spread, skew, rate, ...) and phi are 1, the time left, the standardised
-observation columns of `SEEN` that are about the whole market or about the column's own product, and each of these
-times the time left. Products share coefficients, so there are few: a constant moves a spread, the inventory's a skew.
+observation columns that the role's hints name and that are about the whole market or about the column's own product,
+and each of these times the time left. Products share coefficients, so there are few: a constant moves a spread, the
+inventory's a skew.
 
 The best constant is found on a grid; the affine shift by an evolution strategy with a step size per coefficient. Every
 candidate plays the same game seeds, many candidates side by side in one `Game`.
@@ -22,11 +23,6 @@ from arena.layout import Field
 from arena.markets.market import Role
 from arena.rollout import Act, play
 
-SEEN = (
-    "log_volatility", "flow_factor", "inventory", "net_vega", "net_delta", "hedge", "best_rival_distance",
-    "maker_inventory", "to_trade", "pace", "trader_remaining", "best_distance",
-)  # fmt: skip
-"""Observation fields that a shift may depend on, besides the time left."""
 LIMIT = 4.0
 """Standardised columns are clipped to ±LIMIT: a shift is for common states, not for rare ones."""
 CONSTANTS = (0.4, 0.2, 0.1, 0.05, 0.02, -0.02, -0.05, -0.1, -0.2, -0.4)
@@ -57,7 +53,7 @@ def shifts_of(role: Role, reach: np.ndarray) -> Shifts:
     layout = role.observation
     columns: list[tuple[int, ...]] = []  # [features][K]
     for field in layout:
-        if field.name in SEEN:
+        if field.name in role.hints.shifts:
             start = layout.slice(field.name).start
             columns += list(zip(*(_about(field, start, name) for name in role.action.names), strict=True))
     pick = np.array(columns, dtype=int).reshape(-1, len(groups))

@@ -5,6 +5,7 @@ product serves all games of a policy. What a block yields depends on its seeds, 
 worker that plays it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,12 +22,6 @@ NEW, EXPLOITER = -1, -2
 """In a line-up: this cell is played by the role's learning policy, or by its exploiter."""
 LEARNERS = {NEW: "", EXPLOITER: "_exploiter"}
 """What a learner's name adds to its role's: the modules are `maker` and, if switched on, `maker_exploiter`."""
-TRADED = {"maker": "fill", "executor": "executor_fill"}
-"""State rows with the lots that each seat of a role traded in the last step."""
-SURPRISE = {"maker": "surprise", "executor": "executor_surprise"}
-"""State rows with the luck of a seat's last step: orders less their mean, zero in expectation whatever was done."""
-HELD = {"maker": ("inventory", "net_vega"), "executor": ("to_trade", "pace")}
-"""Observed columns on which it depends what an order more or less is worth to a seat."""
 
 
 class Track(NamedTuple):
@@ -108,8 +103,9 @@ class _Team:
         self.seats = slice(None) if list(seats) == list(range(len(spec.agents))) else list(seats)
         self.width = game.batch // lineup.cells.shape[1]
         flat = lineup.cells.reshape(-1)
-        self.luck = game.view(SURPRISE[role]).reshape(game.batch, len(spec.agents), -1)
-        names = [name for name in HELD[role] if name in spec.observation]
+        luck = game.view(spec.rows.luck) if spec.rows.luck else np.zeros((game.batch, len(spec.agents), 0))
+        self.luck = luck.reshape(*luck.shape[:2], math.prod(luck.shape[2:]))
+        names = [name for name in spec.hints.worth if name in spec.observation]
         held = np.array([row for name in names for row in np.r_[spec.observation.slice(name)]], dtype=np.int64)
         own = game.steps, self.width, self.luck.shape[2], held
         self.learners = {
@@ -146,11 +142,12 @@ class _Team:
     def reward(self, t: int, reward: np.ndarray) -> None:
         """Record the learners' rewards and luck of step t; `reward` is [B, seats]."""
         cells = np.ascontiguousarray(reward.T[self.seats]).reshape(-1, self.width)
-        luck = np.ascontiguousarray(self.luck.transpose(2, 1, 0)[:, self.seats]).reshape(-1, *cells.shape)
+        luck = np.ascontiguousarray(self.luck.transpose(2, 1, 0)[:, self.seats])
+        luck = luck.reshape(len(luck), *cells.shape)
         for learner in self.learners.values():
             own = learner.cells.numpy()
             learner.rewards[t] = cells[own].ravel()
-            learner.surprises[t] = luck[:, own].reshape(len(luck), -1)
+            learner.surprises[t] = luck[:, own].reshape(learner.surprises[t].shape)
 
 
 def play_block(
@@ -178,6 +175,7 @@ def play_block(
     ]
     returns = {role: np.zeros((game.batch, len(spec.agents))) for role, spec in game.roles.items()}
     volume = {role: np.zeros_like(total) for role, total in returns.items()}
+    traded = {role: game.view(spec.rows.traded) for role, spec in game.roles.items() if spec.rows.traded}
     with torch.inference_mode():
         for t in range(game.steps):
             noise = game.noise()
@@ -190,8 +188,9 @@ def play_block(
                 team.reward(t, game.reward[role])
             for role, total in returns.items():
                 total += game.reward[role]
-                traded = np.abs(game.view(TRADED[role]))
-                volume[role] += traded.sum(axis=tuple(range(2, traded.ndim)))
+            for role, lots in traded.items():
+                size = np.abs(lots)
+                volume[role] += size.sum(axis=tuple(range(2, size.ndim)))
     tracks = {name: learner.track() for team in teams.values() for name, learner in team.learners.items()}
     components = sum(view.size for view in game.action.values()) * game.steps
     return Played(tracks, returns, volume, float(game.view("clipped_action").sum()) / components)

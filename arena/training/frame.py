@@ -30,13 +30,13 @@ def _frame(
 ) -> tuple[np.ndarray, np.ndarray]:
     moves = [acts[agent](observation[:, seat], 0.0 * noise[:, seat]) for seat, agent in enumerate(role.agents)]
     baseline = np.clip(np.mean(moves, axis=(0, 1)), -1.0, 1.0)
-    size = np.abs(role.action.from_unit(baseline))
+    size = np.abs(role.numbers.from_unit(baseline))
     groups = [name.split("[")[0] for name in role.action.names]
     pitch = {group: float(np.mean([size[i] for i, one in enumerate(groups) if one == group])) for group in set(groups)}
     pitch["skew"] = pitch.get("half_spread", 0.0)
     if "rate" in pitch:  # narrower taught the trader half as fast (docs/notes/two_mm_one_trader.md)
         pitch["rate"] *= 2.0
-    width = np.asarray(role.action.high) - np.asarray(role.action.low)
+    width = np.asarray(role.numbers.high) - np.asarray(role.numbers.low)
     reach = np.array(
         [2.0 * pitch[group] / span if span > 0 else 0.0 for group, span in zip(groups, width, strict=True)]
     )

@@ -53,6 +53,7 @@ def configure(
         )
     frames = action_frame(market)
     roles = {role.name: role for role in market.roles}
+    seats = {agent: role.name for role in market.roles for agent in role.agents}
     specs = {
         name: module_spec(roles[role_of(name)], frames[role_of(name)], training, training.seed * 1009 + position)
         for position, name in enumerate(learner_names(scenario))
@@ -75,7 +76,9 @@ def configure(
             broadcast_env_runner_states=False,
             sample_timeout_s=600.0,
         )
-        .multi_agent(policies=set(specs), policies_to_train=sorted(specs), policy_mapping_fn=_role_of_agent)
+        .multi_agent(
+            policies=set(specs), policies_to_train=sorted(specs), policy_mapping_fn=partial(_role_of_agent, seats)
+        )
         .rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
         .learners(
             learner_class=SelfPlayLearner,
@@ -104,9 +107,9 @@ def role_of(learner: str) -> str:
     return learner.removesuffix(LEARNERS[EXPLOITER])
 
 
-def _role_of_agent(agent: str, *_: Any, **__: Any) -> str:
+def _role_of_agent(roles: Mapping[str, str], agent: str, *_: Any, **__: Any) -> str:
     """The module that plays an agent of the PettingZoo view."""
-    return "maker" if agent.startswith("mm_") else "executor"
+    return roles[agent]
 
 
 class SelfPlayPPO(PPO):

@@ -81,8 +81,7 @@ def line_of(result: Mapping[str, Any], agents: int, seconds: float) -> dict[str,
         line |= {f"{key}/{name}": value for name, value in (league.get(key) or {}).items()}
     line["league_size"] = league.get("size", math.nan)
     line["clipped_actions"] = sampled.get("clipped_actions", math.nan)
-    volume = sampled.get("volume") or {}
-    line["fills_per_game"] = volume.get("maker", math.nan)
+    line |= {f"traded/{role}": lots for role, lots in (sampled.get("volume") or {}).items()}
     line["seconds"] = seconds
     whole = {"league_size", "iteration", "agent_steps"}
     clean = {key: float(value) for key, value in line.items() if math.isfinite(value)}

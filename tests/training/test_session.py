@@ -36,7 +36,7 @@ def test_a_line_has_flat_keys_and_only_finite_numbers() -> None:
     assert line["return/maker"] == 2.0
     assert line["explained_variance/maker"] == 0.3
     assert line["league_size"] == 3
-    assert line["fills_per_game"] == 600.0
+    assert line["traded/maker"] == 600.0
     assert "gain/maker" not in line  # no look in this iteration
     assert all(math.isfinite(value) for value in line.values())
 

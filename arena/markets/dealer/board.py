@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from arena.game import Game
 from arena.markets.dealer.flow import ABSENT
+from arena.markets.dealer.market import DealerMarket
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 """Okabe and Ito's palette, which stays apart without colour vision; makers take them in turn."""
@@ -16,6 +17,7 @@ class Board:
     """Draws the first game of a batch; holds no state of its own."""
 
     def __init__(self, game: Game, title: str):
+        assert isinstance(game.market, DealerMarket)
         self.game, self.market, self.title = game, game.market, title
 
     def _now(self, name: str) -> NDArray[np.float64]:

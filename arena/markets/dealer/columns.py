@@ -10,8 +10,8 @@ from numba import njit
 from arena.layout import Field, Layout
 from arena.markets.dealer.flow import ABSENT
 from arena.markets.dealer.pricing import initial_greeks
+from arena.markets.dealer.seats import Observe
 from arena.markets.dealer.settings import DealerSettings
-from arena.markets.market import Observe
 from arena.markets.parts.special import FAST
 
 # fmt: off

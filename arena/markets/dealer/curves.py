@@ -92,6 +92,6 @@ def _distances(
         seen[:, columns.slice("inventory")] = 0.0
         seen[:, columns.slice("inventory").start + i] = lots
     noise = np.zeros((len(seen), role.action.size))
-    action = role.action.from_unit(np.clip(act(seen, noise), -1.0, 1.0))
-    half, skew = (action[:, role.action.slice(f"{name}[{product}]")][:, 0] for name in ("half_spread", "skew"))
+    action = role.numbers.from_unit(np.clip(act(seen, noise), -1.0, 1.0))
+    half, skew = (action[:, role.numbers.slice(f"{name}[{product}]")][:, 0] for name in ("half_spread", "skew"))
     return market.makers.distances(half, skew)

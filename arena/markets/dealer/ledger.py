@@ -40,10 +40,6 @@ TOLERANCE = 1e-9
 CHECK_EVERY = 8
 
 
-class LedgerError(RuntimeError):
-    """A conservation law failed: names game, step, account and amounts. It is a fault of the market, not of a user."""
-
-
 @njit(fastmath=SAFE, error_model="numpy")
 def _add(row, total, gross):
     for g in range(total.shape[0]):

@@ -7,9 +7,32 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
 from arena.layout import STRICT
-from arena.markets.market import Observe
 from arena.markets.parts.over_time import OverTime
 from arena.markets.parts.underlying import Amount, NonNegative, Positive
+
+
+class Observe(BaseModel):
+    """What a role sees besides the time left and the market itself."""
+
+    model_config = STRICT
+    own: bool = Field(default=True, description="own inventory, last fills and (makers) own last quotes")
+    last: bool = Field(default=True, description="whether `own` includes the last fills and quotes, which add no state")
+    start: bool = Field(default=False, description="own inventory at the start of the game")
+    prices: bool = Field(
+        default=True, description="makers, options: mids, moneyness, and greeks of each and of the book"
+    )
+    rivals: Literal["inventory", "quotes", "none"] = Field(
+        default="quotes",
+        description="inventory: all other seats' inventories; quotes: best rival last distances; none",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Observe":
+        if not self.own and self.rivals != "none":
+            raise ValueError(
+                f"rivals: found '{self.rivals}'; own: false hides all but time and start, allowed is 'none'"
+            )
+        return self
 
 
 class Start(BaseModel):

@@ -18,8 +18,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from arena.layout import STRICT
 from arena.markets.dealer.flow import FlowRule, SoftBest
-from arena.markets.dealer.seats import Executor, Makers, QuadraticRisk, Start
-from arena.markets.market import Clock, Observe
+from arena.markets.dealer.seats import Executor, Makers, Observe, QuadraticRisk, Start
+from arena.markets.market import Clock
 from arena.markets.parts.over_time import OverTime, means, misfit
 from arena.markets.parts.underlying import NonNegative, Positive, Profile, Underlying
 

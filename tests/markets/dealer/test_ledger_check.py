@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from arena.game import Game
-from arena.markets.dealer.ledger import LedgerError, first_broken
+from arena.markets.dealer.ledger import first_broken
+from arena.markets.parts.accounts import LedgerError
 from arena.rollout import seeds_of
 from tests.markets.dealer.accounts import BUYER, CHAIN
 

@@ -124,7 +124,7 @@ class Problems:
     def _natural(self, seat: int) -> torch.Tensor:
         """Natural unit of each action column as a share of half its range: 1/sharpness, or a quarter of the order."""
         market, maker = self.game.market, seat < self.game.makers
-        layout = market.role("maker" if maker else "executor").action
+        layout = market.role("maker" if maker else "executor").numbers
         unit = 1.0 / market.flow.rule.numbers()[0] if maker else largest_order(market) / (4.0 * self.game.horizon)
         out = torch.ones(self.columns, dtype=torch.float64)
         out[: layout.size] = torch.as_tensor(2.0 * unit / (layout.high - layout.low))

@@ -103,7 +103,7 @@ def tabulate(market: DealerMarket, act: Act) -> Array:
     makers, role, steps = market.makers, market.roles[0], market.clock.steps
     seen = _observations(market)
     wish = np.nan_to_num(np.asarray(act(seen, np.zeros((len(seen), role.action.size))), dtype=float))
-    half, skew = role.action.from_unit(np.clip(wish, -1.0, 1.0)).T
+    half, skew = role.numbers.from_unit(np.clip(wish, -1.0, 1.0)).T
     n = _inventories(market).size
     distance = np.stack(makers.distances(half, skew), axis=-1)
     table = distance.reshape(steps, *(n,) * makers.count, 2)

@@ -91,7 +91,7 @@ def schedule(market: DealerMarket, acts: Mapping[str, Act]) -> Schedule:
             for k, seat in enumerate(role.agents):
                 action = np.clip(acts[seat](seen[name][:, k], np.zeros((1, role.action.size))), -1.0, 1.0)
                 game.action[name][:, k] = action
-                controls[name].append(role.action.from_unit(action)[0])
+                controls[name].append(role.numbers.from_unit(action)[0])
         half, skew = np.array(controls["maker"]).T
         rate = np.clip(controls["executor"][0], *market.executors[0].rate) if market.executors else np.zeros(1)
         bid, ask = makers.distances(half, skew)

@@ -166,7 +166,7 @@ class PoissonDuel:
         seen = {role: one.numpy() for role, one in self.game.observe(state, t).items()}
         actions = {}
         for role in self.market.roles:
-            layout, own = role.action, seen[role.name].astype(np.float32)
+            layout, own = role.numbers, seen[role.name].astype(np.float32)
             noise = np.zeros((len(x), layout.size))
             moved = [self.acts[seat](own[:, k], noise) for k, seat in enumerate(role.agents)]
             actions[role.name] = np.stack([layout.from_unit(np.clip(one, -1.0, 1.0)) for one in moved], axis=1)

@@ -231,7 +231,7 @@ class FluidGame:
 
     def rates(self, state: State, action: torch.Tensor) -> torch.Tensor:
         """Traders' rates [R, N], lots a time unit in their own direction, of actions [R, N, 1]."""
-        layout = self.layouts["executor"].action
+        layout = self.layouts["executor"].numbers
         low, high = float(layout.low[0]), float(layout.high[0])
         rate = low + (action[:, :, 0].clamp(-1.0, 1.0) + 1.0) * 0.5 * (high - low)
         rate = torch.minimum(torch.maximum(rate, self.least), self.most)

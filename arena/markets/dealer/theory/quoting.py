@@ -248,7 +248,7 @@ def _quoted(market: DealerMarket, act: Act, product: int, one: Quoting) -> Array
     seen = np.zeros((left.size, role.observation.size), np.float32)
     seen[:, role.observation.slice("time_left")] = left.reshape(-1, 1)
     seen[:, role.observation.slice("inventory").start + product] = lots.ravel()
-    action = role.action.from_unit(np.clip(act(seen, np.zeros((left.size, role.action.size))), -1.0, 1.0))
+    action = role.numbers.from_unit(np.clip(act(seen, np.zeros((left.size, role.action.size))), -1.0, 1.0))
     half, skew = action[:, 2 * product], action[:, 2 * product + 1]
     return np.stack(market.makers.distances(half, skew), axis=-1).reshape(*left.shape, 2)
 

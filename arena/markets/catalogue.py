@@ -1,0 +1,94 @@
+"""Finding a market by the name that a scenario gives it, and what stands above its rules.
+
+A market is a folder (a package). The house imports two modules of it by name:
+
+    <package>.market    `Market`: settings, roles, state and rules, what is needed to play
+    <package>.kit       everything above the rules (`Kit`), imported when somebody asks for it
+
+Shipped markets are in `BUILT_IN`; a package that is installed besides names its own under the entry-point group
+`option_arena.markets`, and a test or a notebook calls `add`. A name in a scenario never imports anything else.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module, metadata
+from typing import Any, Protocol, TypeVar
+
+from arena.markets.market import Market
+
+BUILT_IN = {"dealer": "arena.markets.dealer"}
+GROUP = "option_arena.markets"
+
+_added: dict[str, str] = {}
+Part = TypeVar("Part")
+
+
+class Kit(Protocol):
+    """What a market offers above its rules: module-level names of its `kit`.
+
+    Besides these two a kit may have the names below; the house has a default for each (`part`).
+
+    baselines(market)                  role -> name -> recipe: scripted entrants of tournament and search; default: none
+    prior(market)                      role -> where learning starts (`training.frame`); default: read off `naive`
+    rivals(market, seat, others)       name -> recipe that comparisons put in a seat, tuned; default: baselines
+    targets(rows, gap)                 what a run must reach; default: the Nash gap's bound alone
+    wealth(record)                     seat -> [T + 1, B] from the accounts alone; default: gains less costs
+    transfers(record)                  accounts, and who paid whom; default: the report has no such section
+    facts(market)                      what a record must carry to be read without the market; default: nothing
+    keep(market, final, acts)          what curves.json holds; default: no such file
+    board(game, title)                 what `render` draws; default: a table of the named state
+    ENGINES                            exact engines of the Nash gap, best first; the search comes after them always
+    ANSWERERS                          modules that answer `arena.solve`, best first
+    SECTIONS                           sections of the report beside those of every market
+    RESPONDER                          training settings of best responders that differ here
+    """
+
+    SEATS: Mapping[str, tuple[type, ...]]
+    """Role -> the recipes that a scenario may name in its seats; learned seats and snapshots fit everywhere."""
+
+    def naive(self, market: Any) -> Mapping[str, Any]:
+        """Seat -> recipe: the sane profile that gaps are relative to and that learning starts from."""
+        ...
+
+
+def add(model: str, package: str) -> None:
+    """Make a market known to this process under a name; raises ValueError where the name is another market's."""
+    if packages().get(model, package) != package:
+        raise ValueError(f"market: '{model}' is {packages()[model]}; allowed is a name that is not taken")
+    _added[model] = package
+
+
+def packages() -> dict[str, str]:
+    """The packages of all known markets by name."""
+    return {**_installed(), **BUILT_IN, **_added}
+
+
+@cache
+def _installed() -> dict[str, str]:
+    return {one.name: one.value for one in metadata.entry_points(group=GROUP)}
+
+
+def market_of(model: str) -> type[Market]:
+    """The class of a market; raises ValueError naming the markets there are."""
+    known = packages()
+    if model not in known:
+        near = get_close_matches(model, known, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ValueError(f"found '{model}'; allowed are {', '.join(sorted(known))}{hint}")
+    found: type[Market] = import_module(f"{known[model]}.market").Market
+    return found
+
+
+def kit_of(market: Market) -> Kit:
+    """What a market offers above its rules."""
+    kit: Any = import_module(f"{packages()[market.model]}.kit")
+    return kit
+
+
+def part(market: Market, name: str, default: Part) -> Part:
+    """A part of a market's kit that may be left out, or the house's default for it."""
+    found: Part = getattr(kit_of(market), name, default)
+    return found
+
+

@@ -1,0 +1,9 @@
+"""What the dealer market offers above its rules; see `arena.markets.catalogue.Kit`."""
+
+from typing import get_args
+
+from agents.executors import Executor
+from agents.makers import Maker, naive_profile
+
+SEATS = {"maker": get_args(get_args(Maker)[0]), "executor": get_args(get_args(Executor)[0])}
+naive = naive_profile
