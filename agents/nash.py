@@ -26,9 +26,6 @@ Array = NDArray[np.float64]
 Controls = Callable[[Array, Array], Array]
 """(step [batch], observation [batch, D]) -> asks [M], bids [M], rates [N] of everybody, [batch, 2 M + N]."""
 Information = Literal["open_loop", "feedback"]
-ROUND = 10
-"""Decimals of a feedback player's action: the stage game is iterated for a whole batch at once, to 1e-13 or better, and
-an action must not depend on its neighbours in the batch."""
 
 
 class NashMaker(BaseModel):
@@ -51,7 +48,7 @@ class NashMaker(BaseModel):
         def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
             all_ = controls(_step(market, "maker", observation), observation)
             ask, bid = all_[:, m, None], all_[:, count + m, None]
-            return np.round(as_action(market, 0.5 * (ask + bid), 0.5 * (ask - bid)), ROUND)
+            return as_action(market, 0.5 * (ask + bid), 0.5 * (ask - bid))
 
         return act
 
@@ -98,7 +95,7 @@ def _trading(market: DealerMarket, kind: str, information: str, seat: str) -> Ac
 
     def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
         rate = controls(_step(market, "executor", observation), observation)[:, column]
-        return np.round(np.clip(layout.to_unit(towards * rate[:, None]), -1.0, 1.0), ROUND)
+        return np.clip(layout.to_unit(towards * rate[:, None]), -1.0, 1.0)
 
     return act
 
@@ -111,7 +108,7 @@ def _controls(market: DealerMarket, kind: str, information: str, seat: str) -> C
 
         def linear(step: Array, observation: Array) -> Array:
             state = np.concatenate([seen(observation), np.ones((len(observation), 1))], axis=1)
-            return np.einsum("bij,bj->bi", gain[step], state)
+            return np.asarray((gain[step] @ state[:, :, None])[:, :, 0])  # one product per row, of one shape
 
         return linear
     if information == "feedback" or market.flow.intensity.model == "log_ou":

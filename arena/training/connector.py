@@ -89,7 +89,7 @@ def make_batch(
         raise ValueError("training: a reward is not finite; the game's parameters are out of range")
     observations = _rows([track.observations for track in tracks])
     actions = _rows([track.actions for track in tracks])
-    logp = torch.from_numpy(np.concatenate([track.logp for track in tracks], axis=1).reshape(-1))
+    logp = _tensor(np.concatenate([track.logp for track in tracks], axis=1).ravel())
     steps, columns = rewards.shape
     with torch.no_grad():
         predicted = torch.cat([network.values(part) for part in observations.split(8192)]).view(steps, columns).numpy()
@@ -109,14 +109,19 @@ def make_batch(
     explained = 1.0 - float(left.var() / max(((target - centre) / spread).var(), 1e-12))
     targets = (advantage + values - centre) / spread
     advantage = (advantage - advantage.mean()) / max(float(advantage.std()), 1e-12)
-    return Batch(observations, actions, logp, _tensor(advantage), _tensor(targets), explained, by_luck)
+    return Batch(observations, actions, logp, _tensor(advantage.ravel()), _tensor(targets.ravel()), explained, by_luck)
 
 
 def _rows(parts: Sequence[np.ndarray]) -> torch.Tensor:
     """[T, D, C] pieces -> one [T·C, D] tensor, time-major."""
     joined = np.concatenate([part.transpose(0, 2, 1) for part in parts], axis=1)
-    return torch.from_numpy(joined.reshape(-1, joined.shape[-1]))
+    return _tensor(joined.reshape(-1, joined.shape[-1]))
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.float32).reshape(-1))
+    """A float32 copy in torch's own memory, which starts at a multiple of 64 bytes.
+
+    NumPy's memory starts wherever it happens to, and some of MKL's products sum in an order that hangs on that: the
+    last digits of training would differ from run to run.
+    """
+    return torch.tensor(values, dtype=torch.float32)

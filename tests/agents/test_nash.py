@@ -102,6 +102,26 @@ def test_any_line_up_can_hold_one_and_drawn_starts_too():
 
 
 @pytest.mark.parametrize(
+    ("name", "information"),
+    [("logistic_duel", "feedback"), ("execution_game", "feedback"), ("noise_factor", "open_loop")],
+)
+def test_a_reacting_players_action_does_not_depend_on_its_neighbours(name, information):
+    market = load(name).market
+    acts = nash(market, information)
+    for role in market.roles:
+        layout = role.observation
+        rows = np.random.default_rng(6).normal(size=(40, layout.size))
+        seen = (layout.centre + layout.scale * rows).astype(np.float32)
+        seen[:, layout.slice("time_left")] = 0.5  # rows of one step are worked out together
+        for agent in role.agents:
+            whole = acts[agent](seen, np.zeros((40, role.action.size)))
+            assert np.ptp(whole, axis=0).max() > 0.01
+            for mine in (slice(0, 1), slice(7, 9), slice(20, 37)):
+                noise = np.zeros((mine.stop - mine.start, role.action.size))
+                np.testing.assert_array_equal(acts[agent](seen[mine], noise), whole[mine])
+
+
+@pytest.mark.parametrize(
     ("name", "changes", "player", "sentence"),
     [
         ("two_mm_one_trader", [], NashMaker(), "^nash_maker: no equilibrium is known for this market: it quotes C95"),

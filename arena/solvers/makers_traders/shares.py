@@ -308,10 +308,12 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
         jacobian = eye - inside[:, :, None] * slope
         step = -np.linalg.solve(jacobian, gap[:, :, None])[:, :, 0]
         fine = 1e-13 * (1.0 + np.abs(distance).max(axis=1))
-        if np.all((size <= fine) | (np.abs(step).max(axis=1) <= fine)):
+        settled = (size <= fine) | (np.abs(step).max(axis=1) <= fine)
+        if settled.all():
             return distance + np.where(size[:, None] > 0.0, step, 0.0), np.linalg.solve(
                 jacobian, inside[:, :, None] * eye
             )
+        step[settled] = 0.0  # such a row waits for the others: its bits are its own
         length = np.ones((value.shape[0], 1))
         for _ in range(40):
             trial = distance + length * step
@@ -338,10 +340,12 @@ def _two_logistic_makers(rule: Logistic, value: Array) -> tuple[Array, Array]:
     tilt = rule.offsets[0] - rule.offsets[1] if rule.offsets else 0.0
     right = c * (value[:, 0] - value[:, 1]) - tilt
     u = np.arcsinh(right / 2.0)
+    moving = np.ones(u.shape, bool)  # a root that is found stays, so that it does not depend on its neighbours
     for _ in range(50):
         step = (u + 2.0 * np.sinh(u) - right) / (1.0 + 2.0 * np.cosh(u))
-        u = u - step
-        if np.all(np.abs(step) <= 1e-9 * (1.0 + np.abs(u))):
+        u = np.where(moving, u - step, u)
+        moving &= np.abs(step) > 1e-9 * (1.0 + np.abs(u))
+        if not moving.any():
             break
     odds = np.exp(u)
     rise = np.stack([1.0 / odds, odds], axis=1)

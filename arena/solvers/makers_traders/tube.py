@@ -137,10 +137,15 @@ class Fields:
         return self.dense(t).reshape(-1, self.count)
 
     def read(self, t: float, c: Array) -> tuple[Array, Array]:
-        """Values [..., fields] and gradients [..., fields, dims] at coordinates c [..., dims] near the path."""
+        """Values [..., fields] and gradients [..., fields, dims] at coordinates c [..., dims] near the path.
+
+        One point's bits do not depend on the other points: each is a product of its own, of one shape.
+        """
         values = self.at(t)
-        weight = self.grid.weights((c - self.centre(t)[0]) / self.grid.radius)
-        return weight @ values, np.tensordot(weight, self.grid.gradient(values), axes=(-1, 0))
+        weight = self.grid.weights((c - self.centre(t)[0]) / self.grid.radius)[..., None, :]
+        gradient = self.grid.gradient(values)
+        slopes = weight @ gradient.reshape(len(values), -1)
+        return (weight @ values)[..., 0, :], slopes.reshape(*weight.shape[:-2], *gradient.shape[1:])
 
 
 def solve_fields(

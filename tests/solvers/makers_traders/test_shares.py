@@ -94,6 +94,20 @@ def test_two_logistic_makers_by_one_scalar_equation_are_the_general_solution():
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("rule", "cap"),
+    [(Logistic(1.3, (0.0, 0.2)), np.inf), (Logistic(1.0), 4.0), (Logistic(1.3, (0.0, 0.2, -0.1)), np.inf)],
+)
+def test_quotes_of_one_row_do_not_depend_on_how_long_others_take(rule, cap):
+    rng = np.random.default_rng(0)
+    near, far = rng.normal(size=(40, 3)), 30.0 * rng.normal(size=(40, 3))
+    value = np.concatenate([near, far])[:, : max(2, len(rule.offsets))]
+    whole = stage_quotes(rule, value, cap)
+    for row in range(len(value)):
+        for alone, together in zip(stage_quotes(rule, value[row : row + 1], cap), whole, strict=True):
+            np.testing.assert_array_equal(alone[0], together[row])
+
+
 def test_symmetric_makers_quote_m_over_c_times_m_minus_one():
     """Guo & Jin section 5: half-spread M/(c(M-1))."""
     for makers in (2, 3, 7):
