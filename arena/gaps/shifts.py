@@ -86,9 +86,11 @@ def shifted(act: Act, shifts: Shifts, coefficients: np.ndarray) -> Act:
 
     def moved(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
         phi = shifts.features(observation)
-        phi = phi.reshape(len(weights), -1, *phi.shape[1:]).transpose(0, 3, 1, 2)  # [P, K, B/P, F]
-        move = (phi @ weights[..., None])[..., 0].transpose(0, 2, 1).reshape(len(observation), -1)
-        return np.clip(act(observation, noise) + move, -1.0, 1.0)
+        phi = phi.reshape(len(weights), -1, *phi.shape[1:])  # [P, B/P, F, K]
+        move = np.zeros_like(phi[:, :, 0])
+        for f in range(shifts.size):  # feature after feature: a matrix product's last digits would be the batch's
+            move += phi[:, :, f] * weights[:, None, :, f]
+        return np.clip(act(observation, noise) + move.reshape(len(observation), -1), -1.0, 1.0)
 
     return moved
 
