@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
-from arena.layout import STRICT
+from arena.layout import STRICT, Choice
 from arena.league import snapshot
 from arena.markets.market import Market
 from arena.solvers import perceptron
@@ -32,23 +32,38 @@ class Learned(BaseModel):
 
 
 def player(weights: Mapping[str, np.ndarray], explore: bool = False) -> Act:
-    """The act of a network: its mean action in [-1, 1] units, or with `explore` a sample made from the noise given.
+    """The act of a network: its mean action in [-1, 1] units, with `explore` a sample made from the noise given; a
+    network that chooses plays its own probabilities, for mixed play is its policy.
 
     act(observation [batch, D], noise [batch, K]) -> float32 [batch, K]; one row does not depend on the others: all
     arithmetic is elementwise or `arena.solvers.perceptron`'s.
     """
     network = perceptron.pack([weights])
     centre, inverse_scale = weights["centre"][:, None], (1.0 / weights["scale"])[:, None]
-    baseline, reach = weights["baseline"], weights["reach"]
-    std, only = np.exp(weights["log_std"]), np.zeros(1, np.int64)
+    only = np.zeros(1, np.int64)
+    head = _choosing(network, weights) if "choice" in weights else _moving(weights, explore)
 
     def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
         seen = np.empty((len(centre), len(observation)), np.float32)
         np.subtract(observation.T, centre, out=seen)
         seen *= inverse_scale
         np.clip(seen, -LIMIT, LIMIT, out=seen)
-        outputs = np.empty((len(baseline), 1, len(observation)), np.float32)
+        outputs = np.empty((network.sizes[-1], 1, len(observation)), np.float32)
         perceptron.forward(*network, only, only, seen[:, None], outputs)
+        return head(outputs, seen, noise)
+
+    return act
+
+
+Finish = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""outputs [O, 1, batch], standardised observations [D, batch], noise [batch, K] -> actions [batch, K]."""
+
+
+def _moving(weights: Mapping[str, np.ndarray], explore: bool) -> Finish:
+    """Numbers: an offset to the baseline."""
+    baseline, reach, std = weights["baseline"], weights["reach"], np.exp(weights["log_std"])
+
+    def finish(outputs: np.ndarray, seen: np.ndarray, noise: np.ndarray) -> np.ndarray:
         u = outputs[:, 0].T
         if explore:
             u += std * noise
@@ -56,7 +71,27 @@ def player(weights: Mapping[str, np.ndarray], explore: bool = False) -> Act:
         u += baseline
         return u
 
-    return act
+    return finish
+
+
+def _choosing(network: perceptron.Perceptrons, weights: Mapping[str, np.ndarray]) -> Finish:
+    """A choice: the option that the game's own uniform number draws."""
+    first, last, idle = (int(x) for x in weights["choice"])
+    gated = bool(network.sizes[-1] > last - first)
+
+    def finish(outputs: np.ndarray, seen: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        chosen = np.empty((1, len(noise)), np.float32)
+        uniform = np.ascontiguousarray(noise.T, dtype=np.float64)
+        perceptron.choose(outputs, seen[first:last, None], uniform, idle, gated, chosen)
+        return chosen.T
+
+    return finish
+
+
+def columns_of(weights: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """How many columns a network sees, and how many numbers or options its action has."""
+    seen, choice = len(weights["centre"]), weights.get("choice")
+    return seen, len(weights["baseline"]) if choice is None else int(choice[1] - choice[0])
 
 
 class Snapshot(BaseModel):
@@ -77,11 +112,12 @@ class Snapshot(BaseModel):
             raise ValueError(
                 f"players.{seat}.member: {found.name} is a {found.role}; allowed is a member of role {role.name}"
             )
-        shape = (len(found.weights["centre"]), len(found.weights["baseline"]))
-        if shape != (role.observation.size, role.action.size):
-            wanted = f"{role.observation.size} observation and {role.action.size} action columns"
+        shape, wanted = columns_of(found.weights), (role.observation.size, len(role.action))
+        if shape != wanted or ("choice" in found.weights) != isinstance(role.action, Choice):
+            kind = "options" if isinstance(role.action, Choice) else "action columns"
             raise ValueError(
-                f"players.{seat}: {found.name} sees {shape[0]} and moves {shape[1]} columns; this seat has {wanted}"
+                f"players.{seat}: {found.name} sees {shape[0]} and moves {shape[1]} columns; "
+                f"this seat has {wanted[0]} observation and {wanted[1]} {kind}"
             )
         return player(found.weights, self.explore)
 

@@ -2,13 +2,13 @@
 
 Two separate networks read the same standardised observation x = (o − centre) / scale [N, D]:
 
-    policy  m(x) [N, K]   u = m + σ·ε,  ε ~ N(0, 1),  σ = exp(log_std) one per column, not of the state;
-                          m is a perceptron plus a linear term, for optimal quotes and rates are nearly linear
+    policy  o(x) [N, O]   a perceptron plus a linear term, for optimal quotes and rates are nearly linear;
+                          a head (`agents.heads`) makes actions of it
     value   v(x) [N]      a standardised return
 
-and the action in [-1, 1] units is an offset to a sane baseline, a = baseline + reach · u. A fresh policy has m ≈ 0:
-before any learning a seat plays its baseline. Centre, scale, baseline and reach are buffers, so a file of weights is
-complete: nothing but the arrays is needed to play it.
+A fresh policy plays its prior: for numbers o ≈ 0, an offset of 0 to a sane baseline; for a choice the logarithms of
+sane probabilities. Centre, scale and what the head needs are buffers, so a file of weights is complete: nothing but the
+arrays is needed to play it.
 """
 
 import math
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from agents.heads import Head, Numbers, Prior, head_of
 from agents.learned import LIMIT
 from arena.layout import Layout
 
@@ -27,22 +28,19 @@ Weights = Mapping[str, np.ndarray]
 
 
 class Network(nn.Module):
-    """Policy and value network of one role; sizes: D observation columns, K action columns.
+    """Policy and value network of one role; sizes: D observation columns, O outputs of the policy.
 
-    `observation` gives centre and scale; `baseline` and `reach` [K] place the action in [-1, 1] units.
+    `observation` gives centre and scale; `prior` says what kind of action it is and where learning starts.
     """
 
     centre: torch.Tensor
     scale: torch.Tensor
-    baseline: torch.Tensor
-    reach: torch.Tensor
     relu: torch.Tensor
 
     def __init__(
         self,
         observation: Layout,
-        baseline: np.ndarray,
-        reach: np.ndarray,
+        prior: Prior,
         hidden: Sequence[int] = (64, 64),
         activation: str = "tanh",
         initial_std: float = 0.5,
@@ -51,11 +49,18 @@ class Network(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         relu = activation == "relu"
-        self.policy = _layers(observation.size, hidden, len(baseline), relu, 0.01, generator)
+        outputs = len(prior.baseline) if isinstance(prior, Numbers) else len(prior.outputs())
+        self.policy = _layers(observation.size, hidden, outputs, relu, 0.01, generator)
         self.value = _layers(observation.size, hidden, 1, relu, 1.0, generator)
-        self.linear = nn.Parameter(torch.zeros(len(baseline), observation.size))
-        self.log_std = nn.Parameter(torch.full((len(baseline),), math.log(initial_std)))
-        frame = {"centre": observation.centre, "scale": observation.scale, "baseline": baseline, "reach": reach}
+        self.linear = nn.Parameter(torch.zeros(outputs, observation.size))
+        frame = {"centre": observation.centre, "scale": observation.scale}
+        if isinstance(prior, Numbers):
+            self.log_std = nn.Parameter(torch.full((outputs,), math.log(initial_std)))
+            frame |= prior._asdict()
+        else:
+            with torch.no_grad():
+                self.policy[-1].bias.copy_(torch.as_tensor(prior.outputs()))  # type: ignore[operator]
+            frame["choice"] = np.array([prior.first, prior.last, prior.idle])
         for name, values in frame.items():
             self.register_buffer(name, torch.as_tensor(np.asarray(values), dtype=torch.float32))
         self.register_buffer("relu", torch.tensor([relu]))
@@ -64,8 +69,14 @@ class Network(nn.Module):
         """(o − centre) / scale, clipped to ±LIMIT; [N, D]."""
         return ((observation - self.centre) / self.scale).clamp_(-LIMIT, LIMIT)
 
-    def mean(self, standardised: torch.Tensor) -> torch.Tensor:
-        """Mean of u, [N, K]."""
+    @property
+    def head(self) -> Head:
+        """What makes actions of the outputs; a view on this network's tensors."""
+        names = ("choice",) if hasattr(self, "choice") else ("baseline", "reach", "log_std")
+        return head_of({name: getattr(self, name) for name in names}, len(self.linear))
+
+    def outputs(self, standardised: torch.Tensor) -> torch.Tensor:
+        """What the head reads, [N, O]."""
         return self.policy(standardised) + nn.functional.linear(standardised, self.linear)
 
     def values(self, standardised: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict, Space
 from numpy.typing import NDArray
 from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.utils.conversions import parallel_to_aec
@@ -71,9 +71,11 @@ def _columns(layout: Layout) -> list[Column]:
 class ArenaEnv(ParallelEnv):
     """A scenario as a PettingZoo ParallelEnv. All agents act at once; reaching the horizon terminates all of them.
 
-    Observations are float32 with finite bounds, actions are in [-1, 1] and map affinely onto the physical bounds that
-    `action_fields(agent)` lists: physical = low + (1 + action)(high - low)/2 (`to_physical`, `to_unit`). An executor's
-    bounds are the widest of its role; its own are applied in the market. Anything outside [-1, 1] raises ValueError.
+    Observations are float32 with finite bounds. Actions in numbers are in [-1, 1] and map affinely onto the physical
+    bounds that `action_fields(agent)` lists: physical = low + (1 + action)(high - low)/2 (`to_physical`, `to_unit`);
+    these are the widest of a role, a seat's own are applied in the market. An agent that chooses has a Discrete action
+    space, and its observation is a dict: `observation`, and `action_mask` int8 with 1 where an option is allowed; a
+    choice that is not allowed counts and does nothing. Anything that is no action at all raises ValueError.
     """
 
     def __init__(self, scenario: Scenario | str | Path = "two_mm_one_trader", render_mode: str | None = None):
@@ -93,18 +95,18 @@ class ArenaEnv(ParallelEnv):
         """The number of the game that is played: the same number gives the same game in any batch."""
         return int(self.table.seed)
 
-    def observation_space(self, agent: str) -> Box:
+    def observation_space(self, agent: str) -> Space:
         """The same object at each call."""
         return self._spaces(agent)[0]
 
-    def action_space(self, agent: str) -> Box:
+    def action_space(self, agent: str) -> Space:
         """The same object at each call."""
         return self._spaces(agent)[1]
 
     @property
     def state_space(self) -> Box:
         """Space of `state()`."""
-        return Box(-FAR, FAR, (self.table.market.state.size + 1,), dtype=np.float32)
+        return Box(-FAR, FAR, (int(self.table.shown.sum()) + 1,), dtype=np.float32)
 
     def observation_fields(self, agent: str) -> list[Column]:
         """Name, unit and bounds of each observation column."""
@@ -117,7 +119,7 @@ class ArenaEnv(ParallelEnv):
     def state_fields(self) -> list[Column]:
         """Name, unit and bounds of each column of `state()`."""
         clock, far = self.table.market.clock, float(FAR)
-        rows = _columns(self.table.market.state)
+        rows = [row for row in _columns(self.table.market.state) if not row.name.startswith("_")]
         return [Column("time_left", clock.unit, 0.0, clock.horizon), *(Column(c.name, c.unit, -far, far) for c in rows)]
 
     def to_physical(self, agent: str, action: NDArray) -> NDArray[np.float64]:
@@ -187,7 +189,7 @@ class ArenaEnv(ParallelEnv):
         except KeyError:
             raise KeyError(f"no agent '{agent}'; there are {', '.join(self.possible_agents)}") from None
 
-    def _spaces(self, agent: str) -> tuple[Box, Box]:
+    def _spaces(self, agent: str) -> tuple[Space, Space]:
         self._role(agent)
         return self.table.spaces[agent]
 
@@ -200,7 +202,10 @@ class ArenaEnv(ParallelEnv):
 
 
 class SeatEnv(gymnasium.Env):
-    """One seat of a scenario as a Gymnasium env; the other seats are played by given agents."""
+    """One seat of a scenario as a Gymnasium env; the other seats are played by given agents.
+
+    The observation is the flat box even where the seat chooses: what is allowed stands in it, and in `action_masks()`.
+    """
 
     def __init__(
         self,
@@ -216,7 +221,8 @@ class SeatEnv(gymnasium.Env):
                 raise ValueError(f"seat: found '{agent}'; allowed are {', '.join(known)}{did_you_mean(agent, known)}")
         self.seat, self.render_mode, self.metadata = seat, render_mode, _metadata(self.table.scenario)
         self._arguments = (self.table.scenario, seat, others, render_mode)
-        self.observation_space, self.action_space = self.table.spaces[seat]
+        observed, self.action_space = self.table.spaces[seat]
+        self.observation_space = observed["observation"] if isinstance(observed, Dict) else observed
         scripted = {a: p for a, p in self.table.scenario.players.items() if p.kind != "learned"}
         line_up = {**kit_of(market).naive(market), **scripted, **(others or {})}
         self._acts: list[tuple[str, Act, NDArray, NDArray]] = []
@@ -241,11 +247,20 @@ class SeatEnv(gymnasium.Env):
         table.act(self.seat, action)
         table.game.noise()
         for agent, act, observation, noise in self._acts:
-            table.act(agent, np.clip(act(observation, noise)[0], -1.0, 1.0))
+            table.act(agent, np.clip(act(observation, noise)[0], *table.bounds[agent]))
         table.advance()
         role, i = table.seats[self.seat]
         observation, info = self._seen()
         return observation, float(table.game.reward[role][0, i]), table.game.done, False, info
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which options the seat may choose now, bool [K], as sb3-contrib's MaskablePPO asks for it.
+
+        Raises TypeError for a seat whose action is in numbers.
+        """
+        if self.seat not in self.table.masks:
+            raise TypeError(f"{self.seat} acts in numbers, which have no mask")
+        return self.table.mask(self.seat)
 
     def render(self) -> str | NDArray[np.uint8] | None:  # type: ignore[override]
         """The quote board: printed (`human`), as text (`ansi`) or as a picture uint8 [H, W, 3] (`rgb_array`)."""

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.layout import Choice
 from arena.markets.market import Market, Role
 from arena.markets.parts import draws
 from arena.markets.parts.accounts import LedgerError
@@ -46,6 +47,8 @@ class Game:
         self.action: Views = self._views(self._action, "action")
         self.reward: Views = {name: self.view(role.rows.reward) for name, role in self.roles.items()}
         self._noise_views = self._views(self._noise, "action")
+        columns = [role.action for role in self.roles.values() for _ in role.agents for _ in range(role.action.size)]
+        self._choices = np.flatnonzero([isinstance(action, Choice) for action in columns])
 
     def _columns(self, kind: str) -> int:
         return sum(getattr(role, kind).size * len(role.agents) for role in self.roles.values())
@@ -89,10 +92,11 @@ class Game:
         return self.observation
 
     def step(self, actions: Views) -> Views:
-        """Plays one step with actions in [-1, 1], [B, seats, K] by role; returns the rewards.
+        """Plays one step with actions [B, seats, K] by role, numbers in [-1, 1] or the index of an option.
 
-        Values outside are clipped and what is not a number becomes 0, both counted in the state's `clipped_action`.
-        Raises LedgerError if a conservation law fails, RuntimeError after the end.
+        Returns the rewards. Numbers outside are clipped and what is not a number becomes 0; an option that is not
+        allowed becomes idle. All are counted in the state's `clipped_action`. Raises LedgerError if a conservation law
+        fails, RuntimeError after the end.
         """
         for name, view in self.action.items():
             view[...] = actions[name]
@@ -111,6 +115,12 @@ class Game:
         return self.reward
 
     def noise(self) -> Views:
-        """Standard normals for exploration in this step, [B, seats, K] by role, from each game's own counter."""
+        """A random number for each column of an action in this step, [B, seats, K] by role, from each game's counter.
+
+        Standard normals for numbers; for a choice a uniform on (0, 1), from which any distribution over its options
+        can be drawn.
+        """
         draws.fill_normals(self._seeds, draws.ACTION, self.step_index, self._noise)
+        if len(self._choices):
+            draws.fill_uniforms(self._seeds, draws.CHOICE, self.step_index, self._choices, self._noise)
         return self._noise_views

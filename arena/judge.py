@@ -205,9 +205,9 @@ def _naive_gap(
 def _search(
     market: DealerMarket, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
 ) -> Search:
-    from arena.training.frame import action_frame
+    from arena.training.prior import reaches
 
-    reach = {role: frame[1] for role, frame in action_frame(market).items()}
+    reach = reaches(market)
     facts: dict[str, Any] = {"confidence": evaluation.confidence, "seed": evaluation.seed, "reach": reach}
     scripted = tournament.baselines(market)
     facts["scripted"] = {

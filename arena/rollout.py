@@ -1,6 +1,6 @@
 """Play whole games and keep what happened."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,8 @@ from arena.layout import Layout
 from arena.markets.parts import draws
 
 Act = Callable[[NDArray, NDArray], NDArray]
-"""An agent that sits: act(observation [batch, D] float32, noise [batch, K] float64) -> action [batch, K] in [-1, 1]."""
+"""An agent that sits: act(observation [batch, D] float32, noise [batch, K] float64) -> action [batch, K] on the
+wire: numbers in [-1, 1], or the index of an option."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,24 @@ def play(game: Game, players: Mapping[str, Act], seeds: NDArray[np.uint64], *, t
         observations=seen,
         actions=done,
     )
+
+
+def side_by_side(acts: Sequence[Act], width: int) -> Act:
+    """One act for a seat whose runs of `width` games are played by different acts; each acts once per step."""
+    rows: dict[int, list[np.ndarray]] = {}
+    for slot, one in enumerate(acts):
+        rows.setdefault(id(one), []).append(np.arange(slot * width, (slot + 1) * width))
+    groups = [(next(a for a in acts if id(a) == key), np.concatenate(parts)) for key, parts in rows.items()]
+    if len(groups) == 1:
+        return acts[0]
+
+    def act(observation: NDArray, noise: NDArray) -> NDArray:
+        out = np.empty((len(observation), noise.shape[1]))
+        for one, where in groups:
+            out[where] = one(observation[where], noise[where])
+        return out
+
+    return act
 
 
 def seeds_of(seed: int, count: int, stream: int = 0) -> NDArray[np.uint64]:

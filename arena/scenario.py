@@ -80,6 +80,12 @@ class TrainingSettings(BaseModel):
         description="learned: the standard deviation follows its own gradient; "
         "scheduled: it falls by a constant ratio an iteration from initial_std to final_std",
     )
+    policy: dict[str, Literal["gaussian", "categorical", "gated"]] = Field(
+        default_factory=dict,
+        exclude_if=lambda named: not named,  # so that no scenario written before it has another hash
+        description="kind of policy by role where it is not the usual one of its action: numbers are gaussian, "
+        "choices categorical; gated decides first whether to act, then how",
+    )
     together: float = Field(
         0.5, gt=0, le=1, description="share of games in which all learning seats are new; new meets old in the rest"
     )

@@ -29,7 +29,7 @@ from arena.rollout import Act, play, seeds_of
 from arena.scenario import EvaluationSettings, TrainingSettings, load
 from arena.solvers.options.option_model import OptionModel
 from arena.solvers.quoting.maker import blind_maker, solve
-from arena.training.frame import action_frame
+from arena.training.prior import reaches
 
 DUEL = 4.9706 - 3.541
 """Gain of the best response to an Avellaneda-Stoikov maker, currency per game."""
@@ -88,7 +88,7 @@ def reference(market: DealerMarket, profile: Profile, games: int, seed: int) -> 
 def recovered(case: str, games: int = 8192, generations: int = 40) -> float:
     """Share of the known gain of a case, `monopoly` or `duel`, that shifts alone recover."""
     market, profile = {"monopoly": monopoly, "duel": duel}[case]()
-    search = Search(games=games, generations=generations, reach={r: f[1] for r, f in action_frame(market).items()})
+    search = Search(games=games, generations=generations, reach=reaches(market))
     gap = nash_gap(market, profile, search)
     known = reference(market, profile, games, search.seed) if case == "monopoly" else DUEL
     return gap.seats[0].gain / known
@@ -116,7 +116,7 @@ def against_exact(scenario: str, iterations: int, games: int, seed: int) -> dict
     training = load(scenario).training
     market = nominal_market(load(scenario).market)
     profile, evaluation = naive_acts(market), EvaluationSettings(responder_iterations=iterations, responder_games=games)
-    reach = {role: frame[1] for role, frame in action_frame(market).items()}
+    reach = reaches(market)
     exact = nash_gap(market, profile, Search(views=False))
     shifts = nash_gap(market, profile, Search(games=8, choice_games=8, shift_games=8, reach=reach), engine="search")
     jobs = [Job(profile, seat.seat, seed, None) for seat in exact.seats]

@@ -16,17 +16,17 @@ from arena.gaps.nash_gap import nash_gap
 from arena.gaps.profile import Profile, Search, naive_acts
 from arena.markets.dealer.market import DealerMarket
 from arena.scenario import load
-from arena.training.frame import action_frame
+from arena.training.prior import priors
 
 SCENARIOS = ("logistic_duel_time_only", "logistic_duel", "execution_game", "logistic_duel_poisson")
 
 
 def untrained(market: DealerMarket) -> Profile:
     """Networks of the default size whose last layer is drawn at random, small."""
-    frames, rng = action_frame(market), np.random.default_rng(0)
+    frames, rng = priors(market), np.random.default_rng(0)
     acts, weights = {}, {}
     for role in market.roles:
-        network = Network(role.observation, *frames[role.name], seed=1).weights()
+        network = Network(role.observation, frames[role.name], seed=1).weights()
         network["linear"] = (0.1 * rng.normal(size=network["linear"].shape)).astype(np.float32)
         act = player(network)
         acts |= dict.fromkeys(role.agents, act)

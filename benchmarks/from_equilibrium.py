@@ -31,8 +31,8 @@ from arena.rollout import play, seeds_of
 from arena.scenario import Scenario, load
 from arena.solvers.makers_traders.feedback import feedback_nash
 from arena.solvers.makers_traders.stage import leader, outcome
-from arena.training.frame import action_frame
 from arena.training.ppo import configure
+from arena.training.prior import priors
 from arena.training.session import ray_session, trainer
 
 STD = 0.02
@@ -87,9 +87,10 @@ def regressed(scenario: Scenario, acts: Mapping[str, Act], seed: int) -> dict[st
     assert seen.observations is not None
     out = {}
     for role in market.roles:
-        baseline, reach = action_frame(market)[role.name]
+        prior = priors(market)[role.name]
+        baseline, reach = prior
         start = training.initial_std
-        network = Network(role.observation, baseline, reach, training.hidden, training.activation, start, seed)
+        network = Network(role.observation, prior, training.hidden, training.activation, start, seed)
         rows = np.concatenate([seen.observations[role.name][:, :, k] for k in range(len(role.agents))], axis=1)
         right = [
             acts[seat](one.reshape(-1, role.observation.size), np.zeros(1))
@@ -103,7 +104,7 @@ def regressed(scenario: Scenario, acts: Mapping[str, Act], seed: int) -> dict[st
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, STEPS)
         for _ in range(STEPS):
             some = torch.randint(len(inputs), (BATCH,), generator=generator)
-            loss = (network.mean(inputs[some]) - wanted[some]).square().mean()
+            loss = (network.outputs(inputs[some]) - wanted[some]).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -44,14 +44,14 @@ FILES = [
 
 def trained(folder: Path, seed: int) -> tuple[RunFolder, Scenario]:
     """A run folder with policies that never trained, and a league of two makers and a trader."""
-    from arena.training.frame import action_frame
+    from arena.training.prior import priors
 
     scenario = loads(SCENARIO, [f"training.seed={seed}"])
     run = RunFolder.create(folder, scenario, ["test"])
-    frames = action_frame(scenario.market)
+    frames = priors(scenario.market)
     for role in scenario.market.roles:
         for i, place in enumerate(("league", "league", "profile")):
-            network = Network(role.observation, *frames[role.name], hidden=(8,), seed=100 * seed + i)
+            network = Network(role.observation, frames[role.name], hidden=(8,), seed=100 * seed + i)
             weights = {k: np.array(v) for k, v in network.weights().items()}
             member = Snapshot(f"{role.name}-{i:05d}", role.name, i, scenario.hash, weights)
             snapshot.write(run.path / place, member)

@@ -20,7 +20,7 @@ LAYERS = (
     "arena.rollout agents",
     "arena.scenario arena.mistakes arena.table markets.*.board",
     "arena.env arena.runs arena.gaps arena.theory arena.league.tournament",
-    "markets.*.kit markets.*.accounts markets.*.curves markets.*.theory markets.*.gaps",
+    "markets.*.kit markets.*.prior markets.*.accounts markets.*.curves markets.*.theory markets.*.gaps",
     "arena.pages markets.*.papers",
     "arena.training",
     "arena.judge",

@@ -5,6 +5,7 @@ itself, so its interval needs no correction for the choice.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from agents.learned import player
 from arena.game import Game
 from arena.gaps.profile import Job, Profile, Search, SeatGain
 from arena.gaps.shifts import best_affine, best_constant, shifted, shifts_of
-from arena.markets.dealer.market import DealerMarket
+from arena.gaps.swaps import best_swaps, swapped
+from arena.layout import Choice
+from arena.markets.market import Market, Role
 from arena.rollout import Act, play, seeds_of
 
 SEARCH, CHOICE, JUDGEMENT, SHIFT = 11, 12, 13, 1000
@@ -25,12 +28,12 @@ CLOSE = 0.05
 """A scripted act is shifted too when it earns within this share of what the seat's own act earns."""
 
 
-def applies(market: DealerMarket, profile: Profile) -> bool:
+def applies(market: Market, profile: Profile) -> bool:
     """Always: anything can be searched."""
     return True
 
 
-def gains(market: DealerMarket, profile: Profile, search: Search) -> list[SeatGain]:
+def gains(market: Market, profile: Profile, search: Search) -> list[SeatGain]:
     """Lower bounds: per seat the best of learned responders, shifts of its own actions, and scripted acts.
 
     Candidates are found once for seats that are alike (`Role.alike`, same label) and every one of them is tried in each
@@ -70,15 +73,32 @@ Make = Callable[[Act], Act]
 """A deviation: from a seat's own act to another one."""
 
 
-def _candidates(market: DealerMarket, profile: Profile, seats: Sequence[str], search: Search) -> dict[str, Make]:
+def _candidates(market: Market, profile: Profile, seats: Sequence[str], search: Search) -> dict[str, Make]:
     """Deviations by name for seats that are alike, searched from the first of them."""
     seat = seats[0]
     role = next(role for role in market.roles if seat in role.agents)
+    game = Game(market, POPULATION * search.shift_games)
+    seeds = seeds_of(search.seed, game.batch, SEARCH)
+    find = _swaps if isinstance(role.action, Choice) else _shifts
+    out = find(game, profile, seat, role, search, seeds)
+    if search.train is None:
+        return out
+    network = profile.weights.get(seat)
+    warm = search.warm if network is not None else 0
+    names = [f"fresh responder {i + 1}" for i in range(search.fresh)] + [f"warm responder {i + 1}" for i in range(warm)]
+    starts = [None] * search.fresh + [network] * warm
+    jobs = [Job(profile, seat, search.seed + 7919 * i, start) for i, start in enumerate(starts)]
+    for name, weights in zip(names, search.train(jobs), strict=True):
+        out[name] = _instead(player(weights))
+    return out
+
+
+def _shifts(
+    game: Game, profile: Profile, seat: str, role: Role, search: Search, seeds: NDArray[np.uint64]
+) -> dict[str, Make]:
+    """For an action in numbers: shifts of the seat's own act, scripted acts, and shifts of the good ones."""
     reach = search.reach[role.name] if search.reach is not None else np.full(role.action.size, 0.1)
     shifts = shifts_of(role, reach)
-    batch = POPULATION * search.shift_games
-    game = Game(market, batch)
-    seeds = seeds_of(search.seed, batch, SEARCH)
     out: dict[str, Make] = {}
 
     def affine(act: Act, start: np.ndarray | None) -> np.ndarray:
@@ -96,16 +116,16 @@ def _candidates(market: DealerMarket, profile: Profile, seats: Sequence[str], se
         value = float(play(game, {**profile.acts, seat: act}, seeds).returns_of(seat).mean())
         if value > own - CLOSE * abs(own):
             out[f"affine shift of {name}"] = _instead(shifted(act, shifts, affine(act, None)))
-    if search.train is None:
-        return out
-    network = profile.weights.get(seat)
-    warm = search.warm if network is not None else 0
-    names = [f"fresh responder {i + 1}" for i in range(search.fresh)] + [f"warm responder {i + 1}" for i in range(warm)]
-    starts = [None] * search.fresh + [network] * warm
-    jobs = [Job(profile, seat, search.seed + 7919 * i, start) for i, start in enumerate(starts)]
-    for name, weights in zip(names, search.train(jobs), strict=True):
-        out[name] = _instead(player(weights))
     return out
+
+
+def _swaps(
+    game: Game, profile: Profile, seat: str, role: Role, search: Search, seeds: NDArray[np.uint64]
+) -> dict[str, Make]:
+    """For a choice: the best swaps of the seat's own act, and scripted acts."""
+    found = best_swaps(game, profile.acts, seat, role, seeds[: search.shift_games])
+    out: dict[str, Make] = {name: partial(swapped, role=role, instead=j, where=i) for name, (j, i) in found.items()}
+    return out | {name: _instead(act) for name, act in search.scripted.get(seat, {}).items()}
 
 
 def _shift(shifts: Any, coefficients: np.ndarray) -> Make:

@@ -56,7 +56,9 @@ class Record(BaseModel):
 
     model_config = STRICT
 
-    schema_version: int = Field(1, ge=1, le=1, description="version of this file format")
+    schema_version: int = Field(
+        2, ge=1, le=2, description="version of this file format; 2 may hold networks that choose"
+    )
     name: str = Field(pattern=NAME.pattern, description="name of the member and of its two files")
     role: str = Field(description="role whose seats it can take")
     iteration: int = Field(ge=0, description="training iteration at which it was frozen")

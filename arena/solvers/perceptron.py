@@ -13,6 +13,7 @@ The loops that a compiler vectorises run over the units of a hidden layer, and o
 few units; four sums share each number loaded.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -163,3 +164,68 @@ def forward(weights: Any, sizes: Any, relu: bool, who: Any, where: Any, seen: An
                 _add_product(last[first : first + _FOUR], both, rows, u)
                 for k in range(min(_FOUR, outputs - first)):
                     out[first + k, c, start : start + rows] = u[k, :rows]
+
+
+_LOG2E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 0.693147180369123816490, 1.90821492927058770002e-10
+_POWERS = tuple(1.0 / math.factorial(n) for n in range(12, 1, -1))
+
+
+@njit(**_EXACT)
+def _exp(x: Any) -> Any:
+    """e^x of a float64 x <= 0, rounded operation by operation; 0 below -700."""
+    if x < -700.0:
+        return 0.0
+    n = np.floor(x * _LOG2E + 0.5)
+    r = (x - n * _LN2_HIGH) - n * _LN2_LOW  # x = n ln 2 + r
+    p = 0.0
+    for c in _POWERS:
+        p = p * r + c
+    return np.ldexp(1.0 + r + r * r * p, int(n))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def choose(outputs: Any, allowed: Any, uniform: Any, idle: int, gated: bool, out: Any) -> None:
+    """Write the options that C cells of W rows play into `out` [C, W]: the heads of `agents.heads`, row by row.
+
+    outputs [O, C, W];  allowed [K, C, W]: above 1/2 where an option may be played;  uniform [C, W] on (0, 1): the
+    option is the first whose cumulated probability reaches it. Without `gated` probabilities are a softmax of the K
+    outputs over the allowed options; with it P(idle) = 1 - d, d = 1/(1 + exp(-o_0)), and the K further outputs share d
+    among the other options. Where nothing is allowed `idle` is played.
+    """
+    options, cells, rows = allowed.shape
+    mass = np.empty(options)
+    skip = 1 if gated else 0
+    for c in range(cells):
+        for w in range(rows):
+            top, any_allowed, may_act = -np.inf, False, False
+            for k in range(options):
+                may = allowed[k, c, w] > 0.5
+                any_allowed |= may
+                if may and not (gated and k == idle):
+                    may_act = True
+                    top = max(top, float(outputs[k + skip, c, w]))
+            total = 0.0
+            for k in range(options):
+                mass[k] = 0.0
+                if allowed[k, c, w] > 0.5 and not (gated and k == idle):
+                    mass[k] = _exp(float(outputs[k + skip, c, w]) - top)
+                    total += mass[k]
+            if not any_allowed:
+                mass[idle] = total = 1.0
+            elif gated and allowed[idle, c, w] > 0.5:
+                gate = float(outputs[0, c, w])
+                small = _exp(-abs(gate))
+                act = (1.0 if gate >= 0.0 else small) / (1.0 + small)
+                if may_act:  # the others share d, so idle weighs (1 - d)/d of all of them
+                    mass[idle] = total * (1.0 - act) / act
+                    total += mass[idle]
+                else:
+                    mass[idle] = total = 1.0
+            target, reached, chosen = uniform[c, w] * total, 0.0, idle
+            for k in range(options):
+                if mass[k] > 0.0:
+                    chosen = k
+                    reached += mass[k]
+                    if reached >= target:
+                        break
+            out[c, w] = chosen

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from agents.heads import head_of
 from agents.learned import LIMIT, Act
 from agents.network import Weights
 from arena.game import Game
@@ -28,9 +29,9 @@ class Track(NamedTuple):
     """What one learner saw, did and earned; C columns are (seat, game) pairs."""
 
     observations: np.ndarray  # float32 [T, D, C], standardised
-    actions: np.ndarray  # float32 [T, K, C], in units of the network, not clipped
+    actions: np.ndarray  # float32 [T, K, C], in the head's own units, not clipped
     rewards: np.ndarray  # float32 [T, C]
-    logp: np.ndarray  # float32 [T, C], log-probability of the actions without its constant
+    logp: np.ndarray  # float32 [T, C], log-probability of the actions, without its constant for numbers
     surprises: np.ndarray  # float32 [T, S, C], orders less their mean
     held: np.ndarray  # int [H], rows of the observations that say what the seat holds
 
@@ -51,25 +52,26 @@ class Played(NamedTuple):
     tracks: dict[str, Track]
     returns: dict[str, np.ndarray]  # float64 [B, seats]
     volume: dict[str, np.ndarray]  # float64 [B, seats], lots
-    clipped: float  # share of action components outside [-1, 1]
+    clipped: float  # share of action components outside their range, or of choices that were not allowed
 
 
 class _Learner:
     """One policy that explores, its cells, and its record of the block."""
 
-    def __init__(self, weights: Weights, cells: np.ndarray, steps: int, width: int, surprises: int, held: np.ndarray):
+    def __init__(
+        self, weights: Weights, cells: np.ndarray, steps: int, width: int, columns: int, surprises: int,
+        held: np.ndarray,
+    ):  # fmt: skip
         self.cells = torch.from_numpy(cells)
         self.layers = [(torch.tensor(w), torch.tensor(b)[:, None]) for w, b in linear_layers(weights)]
         self.linear, self.relu = torch.tensor(weights["linear"]), bool(weights["relu"])
-        self.baseline, self.reach = (torch.tensor(weights[name])[:, None] for name in ("baseline", "reach"))
-        log_std = torch.tensor(weights["log_std"])
-        self.std, self.log_volume = log_std.exp()[:, None], log_std.sum()
-        columns = len(cells) * width
-        self.observations = torch.empty((steps, len(weights["centre"]), columns))
-        self.actions = torch.empty((steps, len(log_std), columns))
-        self.logp = torch.empty((steps, columns))
-        self.rewards = np.empty((steps, columns), np.float32)
-        self.surprises, self.held = np.empty((steps, surprises, columns), np.float32), held
+        self.head = head_of(weights, len(self.linear))
+        games = len(cells) * width
+        self.observations = torch.empty((steps, len(weights["centre"]), games))
+        self.actions = torch.empty((steps, columns, games))
+        self.logp = torch.empty((steps, games))
+        self.rewards = np.empty((steps, games), np.float32)
+        self.surprises, self.held = np.empty((steps, surprises, games), np.float32), held
 
     def act(self, t: int, seen: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Record step t and return actions [K, own cells, width]; `seen` and `noise` are [D or K, all cells, width]."""
@@ -81,11 +83,9 @@ class _Learner:
             x = x.relu_() if self.relu else x.tanh_()
         weight, bias = self.layers[-1]
         z = noise.index_select(1, self.cells).flatten(1)
-        mean = torch.addmm(torch.addmm(bias, weight, x), self.linear, own)
-        u = torch.addcmul(mean, self.std, z)
-        self.actions[t] = u
-        torch.sub((z * z).sum(0).mul_(-0.5), self.log_volume, out=self.logp[t])
-        return torch.addcmul(self.baseline, self.reach, u).view(shape)
+        outputs = torch.addmm(torch.addmm(bias, weight, x), self.linear, own)
+        moves, self.actions[t] = self.head.sample(outputs, own, z, self.logp[t])
+        return moves.view(shape)
 
     def track(self) -> Track:
         seen, done, logp = self.observations.numpy(), self.actions.numpy(), self.logp.numpy()
@@ -107,7 +107,7 @@ class _Team:
         self.luck = luck.reshape(*luck.shape[:2], math.prod(luck.shape[2:]))
         names = [name for name in spec.hints.worth if name in spec.observation]
         held = np.array([row for name in names for row in np.r_[spec.observation.slice(name)]], dtype=np.int64)
-        own = game.steps, self.width, self.luck.shape[2], held
+        own = game.steps, self.width, spec.action.size, self.luck.shape[2], held
         self.learners = {
             role + ending: _Learner(learners[role + ending], np.flatnonzero(flat == code), *own)
             for code, ending in LEARNERS.items()
@@ -129,15 +129,19 @@ class _Team:
         self.standardised *= self.inverse_scale
         np.clip(self.standardised, -LIMIT, LIMIT, out=self.standardised)
         if self.learners:
-            drawn = np.ascontiguousarray(noise.transpose(2, 1, 0)[:, self.seats], np.float32)
-            normals = torch.from_numpy(drawn).view(self.moves.shape)
+            drawn = torch.from_numpy(self._of_cells(noise, np.float32))
             for learner in self.learners.values():
-                self.moves.index_copy_(1, learner.cells, learner.act(t, self.seen, normals))
+                self.moves.index_copy_(1, learner.cells, learner.act(t, self.seen, drawn))
         if self.stack is not None:
-            moves = self.stack.act(self.seen.numpy(), self.old)
+            uniforms = None if self.stack.choice is None else self._of_cells(noise, np.float64)
+            moves = self.stack.act(self.seen.numpy(), self.old, uniforms)
             self.moves.index_copy_(1, torch.from_numpy(self.old), torch.from_numpy(moves))
         out = action.transpose(2, 1, 0)
         out[:, self.seats] = self.moves.view(len(out), -1, out.shape[2]).numpy()
+
+    def _of_cells(self, noise: np.ndarray, dtype: type) -> np.ndarray:
+        """Noise [B, seats, K] of the learning seats as [K, cells, width]."""
+        return np.ascontiguousarray(noise.transpose(2, 1, 0)[:, self.seats], dtype).reshape(self.moves.shape)
 
     def reward(self, t: int, reward: np.ndarray) -> None:
         """Record the learners' rewards and luck of step t; `reward` is [B, seats]."""

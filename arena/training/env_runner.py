@@ -24,7 +24,7 @@ from agents.network import Weights
 from arena.game import Game
 from arena.scenario import Scenario
 from arena.training.block import NEW, Lineup, play_block
-from arena.training.learner import Sample, fingerprint, observation_space
+from arena.training.learner import Sample, action_space, fingerprint, observation_space
 from arena.training.seats import learner_names, learning_seats, scripted_acts
 
 GAMES = 1
@@ -88,8 +88,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
     def get_spaces(self) -> dict[str, Any]:
         """Observation and action space of every trained role and, by agent, of the environment."""
         by_role = {
-            name: (observation_space(role), gym.spaces.Box(-1.0, 1.0, (role.action.size,), np.float32))
-            for name, role in self.roles.items()
+            name: (observation_space(role), action_space(role)) for name, role in self.roles.items()
         }
         agents = {agent: by_role[name] for name, role in self.roles.items() for agent in role.agents}
         whole = tuple(gym.spaces.Dict({agent: pair[i] for agent, pair in agents.items()}) for i in (0, 1))

@@ -23,7 +23,9 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_TRAINED_LIFETIME, NUM_MODULE_STEPS_TRAINED_LIFETIME
 
+from agents.heads import Prior
 from agents.network import Network, Weights
+from arena.layout import Choice
 from arena.markets.market import Role
 from arena.training.block import Played
 from arena.training.connector import make_batch
@@ -55,34 +57,31 @@ def fingerprint(weights: Mapping[str, Weights]) -> str:
 
 
 class PolicyModule(TorchRLModule, ValueFunctionAPI):
-    """`agents.network.Network` as an RLModule: raw observations in, a Gaussian over [-1, 1] actions out."""
+    """`agents.network.Network` as an RLModule: raw observations in, the inputs of its distribution out."""
 
     def setup(self) -> None:
         """Build the network that `model_config["network"]` describes."""
         self.network = Network(**self.model_config["network"])
 
     def _forward(self, batch: dict[str, Any], **_: Any) -> dict[str, Any]:
-        network = self.network
-        mean = network.baseline + network.reach * network.mean(network.standardise(batch[Columns.OBS]))
-        log_std = (network.log_std.exp() * network.reach).clamp(min=1e-6).log()
-        return {Columns.ACTION_DIST_INPUTS: torch.cat([mean, log_std.expand_as(mean)], dim=-1)}
+        seen = self.network.standardise(batch[Columns.OBS])
+        return {Columns.ACTION_DIST_INPUTS: self.network.head.distribution(self.network.outputs(seen), seen)}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any = None) -> torch.Tensor:
         """Standardised values of raw observations, [N]."""
         return self.network.values(self.network.standardise(batch[Columns.OBS]))
 
 
-def module_spec(role: Role, frame: tuple[np.ndarray, np.ndarray], training: Any, seed: int) -> RLModuleSpec:
-    """The module of one role; `frame` is the baseline and reach of its action."""
+def module_spec(role: Role, prior: Prior, training: Any, seed: int) -> RLModuleSpec:
+    """The module of one role; `prior` is where its learning starts."""
     return RLModuleSpec(
         module_class=PolicyModule,
         observation_space=observation_space(role),
-        action_space=gym.spaces.Box(-1.0, 1.0, (role.action.size,), np.float32),
+        action_space=action_space(role),
         model_config={
             "network": {
                 "observation": role.observation,
-                "baseline": frame[0],
-                "reach": frame[1],
+                "prior": prior,
                 "hidden": tuple(training.hidden),
                 "activation": training.activation,
                 "initial_std": training.initial_std,
@@ -97,6 +96,13 @@ def observation_space(role: Role) -> gym.spaces.Box:
     largest = np.float32(1e9)
     low = np.clip(role.observation.low, -largest, largest).astype(np.float32)
     return gym.spaces.Box(low, np.clip(role.observation.high, -largest, largest).astype(np.float32))
+
+
+def action_space(role: Role) -> gym.Space:
+    """Numbers in [-1, 1], or the index of an option."""
+    if isinstance(role.action, Choice):
+        return gym.spaces.Discrete(len(role.action))
+    return gym.spaces.Box(-1.0, 1.0, (role.action.size,), np.float32)
 
 
 class SelfPlayLearner(PPOTorchLearner):

@@ -25,9 +25,9 @@ from arena.league.snapshot import Snapshot
 from arena.scenario import Scenario
 from arena.training.block import EXPLOITER, LEARNERS
 from arena.training.env_runner import BatchedEnvRunner, Failure, Order, block_seeds, play_or_report
-from arena.training.frame import action_frame
 from arena.training.learner import Sample, SelfPlayLearner, fingerprint, module_spec
 from arena.training.lineups import deal, draw_slots, group_count
+from arena.training.prior import priors
 from arena.training.seats import learner_names, learning_seats
 from arena.training.tail import Tail
 from arena.training.trial import Trial
@@ -51,11 +51,11 @@ def configure(
         raise ValueError(
             f"learners: found {learners}; allowed are 0 and 1, because a batch is not split among learners"
         )
-    frames = action_frame(market)
+    starts = priors(market, training.policy)
     roles = {role.name: role for role in market.roles}
     seats = {agent: role.name for role in market.roles for agent in role.agents}
     specs = {
-        name: module_spec(roles[role_of(name)], frames[role_of(name)], training, training.seed * 1009 + position)
+        name: module_spec(roles[role_of(name)], starts[role_of(name)], training, training.seed * 1009 + position)
         for position, name in enumerate(learner_names(scenario))
     }
     decisions = training.games * market.clock.steps

@@ -10,13 +10,14 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from agents.heads import Gaussian
 from agents.learned import Act
 from agents.network import Network, Weights
 from arena.game import Game
-from arena.markets.dealer.market import DealerMarket
+from arena.markets.market import Market
 from arena.training.block import NEW, Lineup, play_block
 from arena.training.connector import make_batch
-from arena.training.frame import action_frame
+from arena.training.prior import priors
 from arena.training.surrogate import UpdateSettings, make_optimizer, update
 
 
@@ -41,6 +42,8 @@ class LearningSettings(UpdateSettings, Protocol):
     def initial_std(self) -> float: ...
     @property
     def exploration(self) -> str: ...
+    @property
+    def policy(self) -> Mapping[str, str]: ...
 
 
 def learning_rate(settings: LearningSettings, iteration: int, iterations: int) -> float:
@@ -55,14 +58,14 @@ def set_exploration(network: Network, settings: LearningSettings, iteration: int
     It falls geometrically: a policy moves by a share of its own exploration in one update, so it must stay wide until
     the mean has arrived; the gradient of the standard deviation knows nothing of that and narrows it early.
     """
-    if settings.exploration == "scheduled":
+    if settings.exploration == "scheduled" and isinstance(head := network.head, Gaussian):
         done = min(1.0, iteration / iterations)
         with torch.no_grad():
-            network.log_std.fill_(math.log(settings.initial_std ** (1.0 - done) * settings.final_std ** done))
+            head.log_std.fill_(math.log(settings.initial_std ** (1.0 - done) * settings.final_std ** done))
 
 
 def train_responder(
-    market: DealerMarket,
+    market: Market,
     seat: str,
     opponents: Mapping[str, Act],
     settings: LearningSettings,
@@ -91,7 +94,7 @@ def train_responder(
     try:
         network = Network(
             role.observation,
-            *action_frame(market)[role.name],
+            priors(market, settings.policy)[role.name],
             settings.hidden,
             settings.activation,
             settings.initial_std,
@@ -100,7 +103,7 @@ def train_responder(
         if initial is not None:
             network.load(initial)
             with torch.no_grad():
-                network.log_std.clamp_(min=float(np.log(0.5 * settings.initial_std)))
+                network.head.settle(0.5 * settings.initial_std)
         optimizer = make_optimizer(network, settings.learning_rate)
         game = Game(market, games)
         seats = {role.name: [role.agents.index(seat)]}

@@ -9,6 +9,7 @@ underlying env are never changed, and `render()` works. The shipped trainer does
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Box
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 
 from arena.env import Infos, Observations, parallel_env
@@ -17,7 +18,8 @@ from arena.env import Infos, Observations, parallel_env
 class StockEnv(MultiAgentEnv):
     """RLlib's view of `arena.env.parallel_env`; `config` holds its arguments, `scenario` and `render_mode`.
 
-    Samples outside [-1, 1] are clipped (RLlib's Gaussian head produces them); what is not a number still raises.
+    Numbers outside [-1, 1] are clipped (RLlib's Gaussian head produces them); what is not a number still raises. A seat
+    that chooses has a Discrete space and sees its mask beside the observation, as in `arena.env.parallel_env`.
     """
 
     def __init__(self, config: dict[str, Any] | None = None):
@@ -43,7 +45,10 @@ class StockEnv(MultiAgentEnv):
         self, action_dict: dict[str, Any]
     ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
         """Play one step; terminated and truncated carry `__all__`, true when no agent is left."""
-        actions = {agent: np.clip(action, -1.0, 1.0) for agent, action in action_dict.items()}
+        actions = {
+            agent: np.clip(action, -1.0, 1.0) if isinstance(self.action_spaces.get(agent), Box) else action
+            for agent, action in action_dict.items()
+        }
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         self.agents = list(self.env.agents)
         over = not self.agents

@@ -11,7 +11,7 @@ from agents.learned import Learned, Snapshot, player
 from agents.network import Network
 from arena.league import snapshot
 from arena.scenario import Scenario, load
-from arena.training.frame import action_frame
+from arena.training.prior import priors
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def scenario() -> Scenario:
 
 def fresh(scenario: Scenario, role: int = 0, **changes: Any) -> Network:
     spec = scenario.market.roles[role]
-    return Network(spec.observation, *action_frame(scenario.market)[spec.name], **{"seed": 3, **changes})
+    return Network(spec.observation, priors(scenario.market)[spec.name], **{"seed": 3, **changes})
 
 
 def observations(scenario: Scenario, role: int, rows: int) -> np.ndarray:
@@ -38,7 +38,7 @@ def test_an_act_is_the_networks_mean_action(scenario: Scenario, role: int, activ
         network.policy[-1].weight *= 50.0
         network.linear += 0.1 * torch.randn(network.linear.shape, generator=torch.Generator().manual_seed(2))
         seen = observations(scenario, role, 40)
-        mean = network.baseline + network.reach * network.mean(network.standardise(torch.from_numpy(seen)))
+        mean = network.baseline + network.reach * network.outputs(network.standardise(torch.from_numpy(seen)))
     noise = np.ones((40, len(network.baseline)))
     act = player(network.weights())(seen, noise)
     assert act.shape == mean.shape
@@ -75,7 +75,7 @@ def test_weights_go_through_files_unchanged(scenario: Scenario, tmp_path: Path) 
     seen = observations(scenario, 0, 20)
     newest = Snapshot(path=str(tmp_path)).sit(scenario.market, "mm_1")
     assert np.array_equal(newest(seen, np.zeros((20, 8))), player(network.weights())(seen, np.zeros((20, 8))))
-    other = Network(scenario.market.roles[0].observation, network.baseline.numpy(), network.reach.numpy(), seed=9)
+    other = fresh(scenario, seed=9)
     other.load(snapshot.read(league, "maker-00010").weights)
     assert all(np.array_equal(other.weights()[key], value) for key, value in network.weights().items())
 

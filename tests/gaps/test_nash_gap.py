@@ -149,9 +149,9 @@ def test_at_the_optimum_the_search_finds_next_to_nothing() -> None:
 
 
 def module_reach(market: DealerMarket) -> dict[str, np.ndarray]:
-    from arena.training.frame import action_frame
+    from arena.training.prior import reaches
 
-    return {role: frame[1] for role, frame in action_frame(market).items()}
+    return reaches(market)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from agents.network import Network
 from arena.scenario import Scenario, load
 from arena.training.block import NEW, Lineup
-from arena.training.frame import action_frame
+from arena.training.prior import priors
 
 SMALL = (
     "market.clock.steps=10",
@@ -36,11 +36,11 @@ def small() -> Scenario:
 @pytest.fixture(scope="session")
 def networks(small: Scenario) -> Any:
     """networks(role, seed, spread): weights of a role's network whose output is not zero."""
-    frames = action_frame(small.market)
+    frames = priors(small.market)
 
     def make(role: str, seed: int, spread: float = 0.5) -> dict[str, np.ndarray]:
         spec = next(one for one in small.market.roles if one.name == role)
-        weights = Network(spec.observation, *frames[role], hidden=(8, 8), seed=seed).weights()
+        weights = Network(spec.observation, frames[role], hidden=(8, 8), seed=seed).weights()
         last = weights["policy.4.weight"]
         slopes = 0.05 * np.random.default_rng(seed).normal(size=weights["linear"].shape)
         return weights | {

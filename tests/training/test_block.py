@@ -69,7 +69,7 @@ def test_log_probability_is_the_gaussians(small: Scenario, networks: Any) -> Non
     rows = torch.from_numpy(track.observations.transpose(0, 2, 1).reshape(-1, track.observations.shape[1]))
     actions = torch.from_numpy(track.actions.transpose(0, 2, 1).reshape(len(rows), -1))
     with torch.no_grad():
-        gaussian = torch.distributions.Normal(network.mean(rows), network.log_std.exp()).log_prob(actions).sum(-1)
+        gaussian = torch.distributions.Normal(network.outputs(rows), network.log_std.exp()).log_prob(actions).sum(-1)
     constant = 0.5 * np.log(2 * np.pi) * actions.shape[1]
     assert np.allclose(track.logp.reshape(-1), gaussian.numpy() + constant, atol=1e-3)
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.heads import Numbers
 from agents.learned import player
 from agents.makers import naive_profile
 from agents.network import Network
@@ -58,7 +59,7 @@ def test_step_sizes_fall_to_zero_after_the_last_iteration(small: Scenario) -> No
 
 
 def test_scheduled_exploration_falls_by_a_constant_ratio_and_learned_one_is_left_alone(small: Scenario) -> None:
-    network = Network(small.market.roles[0].observation, np.zeros(2), np.ones(2), initial_std=0.3)
+    network = Network(small.market.roles[0].observation, Numbers(np.zeros(2), np.ones(2)), initial_std=0.3)
     given = {"initial_std": 0.8, "final_std": 0.05}
     set_exploration(network, small.training.model_copy(update=given), 1, 4)
     assert network.weights()["log_std"] == pytest.approx(np.log([0.3, 0.3]))

@@ -9,8 +9,8 @@ import torch
 
 from agents.network import Network
 from arena.scenario import Scenario
-from arena.training.frame import action_frame
-from arena.training.surrogate import Batch, log_probability, make_optimizer, update
+from arena.training.prior import priors
+from arena.training.surrogate import Batch, make_optimizer, update
 
 SETTINGS = SimpleNamespace(
     epochs=1, minibatch=64, clip=0.2, value_weight=0.5, entropy=0.0, gradient_clip=1e9, final_std=0.05
@@ -19,7 +19,7 @@ SETTINGS = SimpleNamespace(
 
 def network_of(scenario: Scenario, role: str, weights: Any = None) -> Network:
     spec = next(one for one in scenario.market.roles if one.name == role)
-    network = Network(spec.observation, *action_frame(scenario.market)[role], hidden=(8, 8), seed=1)
+    network = Network(spec.observation, priors(scenario.market)[role], hidden=(8, 8), seed=1)
     if weights is not None:
         network.load(weights)
     return network
@@ -29,11 +29,16 @@ def batch_of(network: Network, rows: int, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(rows, len(network.centre), generator=generator)
     with torch.no_grad():
-        mean, std = network.mean(x), network.log_std.exp()
+        mean, std = network.outputs(x), network.log_std.exp()
         actions = mean + std * torch.randn(mean.shape, generator=generator)
-        logp = log_probability(actions, mean, network.log_std)
+        logp = network.head.log_probability(actions, mean, x)
     advantages, targets = torch.randn(2, rows, generator=generator)
     return Batch(x, actions, logp, advantages, targets, 0.0, 0.0)
+
+
+def likelihood(network: Network, batch: Batch) -> torch.Tensor:
+    outputs = network.outputs(batch.observations)
+    return network.head.log_probability(batch.actions, outputs, batch.observations)
 
 
 def test_the_first_step_follows_the_policy_gradient(small: Scenario) -> None:
@@ -41,9 +46,7 @@ def test_the_first_step_follows_the_policy_gradient(small: Scenario) -> None:
     batch = batch_of(network, 64)
     expected = [
         torch.autograd.grad(
-            -(
-                batch.advantages * log_probability(batch.actions, network.mean(batch.observations), network.log_std)
-            ).mean(),
+            -(batch.advantages * likelihood(network, batch)).mean(),
             [*network.policy.parameters(), network.linear, network.log_std],
         )
     ]
@@ -81,7 +84,7 @@ def test_a_good_action_becomes_likelier_and_the_critic_learns(small: Scenario) -
     settings = SimpleNamespace(**{**vars(SETTINGS), "epochs": 25})
     optimizer = make_optimizer(network, 3e-3)
     seen = update(network, optimizer, first, settings, torch.Generator().manual_seed(0))
-    assert network.mean(batch.observations).mean() > 0.05
+    assert network.outputs(batch.observations).mean() > 0.05
     assert seen["value_loss"] < 0.5  # the target's variance is 1
     assert 0.0 < seen["kl"] < 0.5
     assert seen["clip_fraction"] > 0.0

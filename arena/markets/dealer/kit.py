@@ -4,6 +4,9 @@ from typing import get_args
 
 from agents.executors import Executor
 from agents.makers import Maker, naive_profile
+from arena.markets.dealer.prior import prior
+
+__all__ = ["SEATS", "naive", "prior"]
 
 SEATS = {"maker": get_args(get_args(Maker)[0]), "executor": get_args(get_args(Executor)[0])}
 naive = naive_profile

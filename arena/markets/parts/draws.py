@@ -10,8 +10,8 @@ from numba import njit
 
 from arena.markets.parts.special import FAST, INLINE, cos_turns, exp, log
 
-SPOT, VOLATILITY, SHOCK, FLOW, NOISE, EXECUTION, ROUTING, PARENT, START, ACTION = range(1, 11)
-"""The sources of randomness of a game; each has its own key space."""
+SPOT, VOLATILITY, SHOCK, FLOW, NOISE, EXECUTION, ROUTING, PARENT, START, ACTION, CHOICE = range(1, 12)
+"""The sources of randomness of a game; each has its own key space. Up to 31 are the house's, from 32 on a market's."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
@@ -74,6 +74,15 @@ def fill_normals(mixed, source, step, out):
                 turn = uniform(mixed[g], second)
                 row[g] = radius * cos_turns(turn)
                 other[g] = radius * cos_turns(turn - 0.25)
+
+
+@njit(cache=True)
+def fill_uniforms(mixed, source, step, rows, out):
+    """Uniform numbers on (0, 1) in the given rows of out [K, B]; row i has a draw of its own."""
+    for i in rows:
+        draw = key(source, step, i)
+        for g in range(mixed.shape[0]):
+            out[i, g] = uniform(mixed[g], draw)
 
 
 @njit(fastmath=FAST, error_model="numpy")

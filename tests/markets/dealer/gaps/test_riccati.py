@@ -10,7 +10,7 @@ from arena.gaps.nash_gap import NashGap, nash_gap
 from arena.gaps.profile import Profile, Search, naive_acts
 from arena.markets.dealer.market import DealerMarket
 from arena.scenario import load
-from arena.training.frame import action_frame
+from arena.training.prior import priors
 
 WIDE = [f"market.executors.{j}.rate=[-300, 300]" for j in range(2)]
 GAME = load("execution_game", ["market.clock.steps=20", *WIDE]).market
@@ -77,7 +77,7 @@ def test_the_feedback_equilibrium_has_no_gap_at_all() -> None:
 
 def test_networks_go_to_the_gradient() -> None:
     role = GAME.role("executor")
-    weights = Network(role.observation, *action_frame(GAME)["executor"], seed=1).weights()
+    weights = Network(role.observation, priors(GAME)["executor"], seed=1).weights()
     rng = np.random.default_rng(0)
     weights["policy.4.weight"] = rng.normal(size=weights["policy.4.weight"].shape).astype(np.float32)
     acts = dict.fromkeys(role.agents, player(weights))

@@ -91,11 +91,13 @@ def test_a_scripted_act_is_differentiated_by_differences() -> None:
 
 
 def test_a_network_plays_what_its_player_plays() -> None:
+    from agents.heads import Numbers
     from agents.learned import player
     from agents.network import Network
 
     role = MARKETS["inventories"].role("maker")
-    weights = Network(role.observation, np.array([0.1, -0.2]), np.array([0.3, 0.4]), seed=5).weights()
+    prior = Numbers(np.array([0.1, -0.2]), np.array([0.3, 0.4]))
+    weights = Network(role.observation, prior, seed=5).weights()
     weights["linear"] = np.random.default_rng(1).normal(size=weights["linear"].shape).astype(np.float32)
     rng = np.random.default_rng(2)
     seen = role.observation.centre + role.observation.scale * rng.normal(size=(20, role.observation.size))

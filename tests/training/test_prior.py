@@ -6,7 +6,7 @@ from agents.makers import naive_profile
 from arena.game import Game
 from arena.rollout import play
 from arena.scenario import Scenario
-from arena.training.frame import action_frame
+from arena.training.prior import priors
 
 
 def test_one_unit_moves_quotes_by_a_naive_half_spread_and_a_rate_by_two_naive_rates(small: Scenario) -> None:
@@ -16,7 +16,7 @@ def test_one_unit_moves_quotes_by_a_naive_half_spread_and_a_rate_by_two_naive_ra
     games = play(Game(market, 8), acts, np.arange(8, dtype=np.uint64), trace=True)
     assert games.actions is not None
     for role in market.roles:
-        baseline, reach = action_frame(market)[role.name]
+        baseline, reach = priors(market)[role.name]
         first = role.action.from_unit(games.actions[role.name][0]).mean(axis=(0, 1))
         np.testing.assert_allclose(role.action.from_unit(baseline), first, rtol=1e-5)
         moved = role.action.from_unit(baseline + reach) - role.action.from_unit(baseline)

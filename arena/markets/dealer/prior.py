@@ -1,17 +1,18 @@
-"""The sane baseline that a network's action starts from, and how far one unit of its output moves it."""
+"""Where a maker's and an executor's learning starts, and how far one unit of a network's output moves an action."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from agents.learned import Act
 from agents.makers import naive_profile
 from arena.game import Game
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Role
 
+Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-def action_frame(market: DealerMarket) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+
+def prior(market: DealerMarket) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Baseline and reach of each role's action in [-1, 1] units, each [K].
 
     The baseline is what the naive profile does at the start of a game, averaged over seats and a few games. The reach
@@ -22,16 +23,16 @@ def action_frame(market: DealerMarket) -> dict[str, tuple[np.ndarray, np.ndarray
     observation = game.reset(np.arange(8, dtype=np.uint64))
     noise = game.noise()
     acts = {agent: recipe.sit(market, agent) for agent, recipe in naive_profile(market).items()}
-    return {role.name: _frame(role, observation[role.name], noise[role.name], acts) for role in market.roles}
+    return {role.name: _of_role(role, observation[role.name], noise[role.name], acts) for role in market.roles}
 
 
-def _frame(
+def _of_role(
     role: Role, observation: np.ndarray, noise: np.ndarray, acts: Mapping[str, Act]
 ) -> tuple[np.ndarray, np.ndarray]:
     moves = [acts[agent](observation[:, seat], 0.0 * noise[:, seat]) for seat, agent in enumerate(role.agents)]
     baseline = np.clip(np.mean(moves, axis=(0, 1)), -1.0, 1.0)
     size = np.abs(role.numbers.from_unit(baseline))
-    groups = [name.split("[")[0] for name in role.action.names]
+    groups = [name.split("[")[0] for name in role.numbers.names]
     pitch = {group: float(np.mean([size[i] for i, one in enumerate(groups) if one == group])) for group in set(groups)}
     pitch["skew"] = pitch.get("half_spread", 0.0)
     if "rate" in pitch:  # narrower taught the trader half as fast (docs/notes/two_mm_one_trader.md)
