@@ -29,7 +29,6 @@ from arena.league.snapshot import SnapshotError
 from arena.league.tournament import Entrant, PayoffTensor, in_seat, seated
 from arena.markets.dealer import accounts as metrics
 from arena.markets.dealer.curves import quote_curves
-from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.theory.beside import against_theory
 from arena.markets.market import Role
 from arena.rollout import Act, play, seeds_of
@@ -196,15 +195,13 @@ def gap_line(
 
 @lru_cache(maxsize=8)
 def _naive_gap(
-    market: DealerMarket, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
+    market: Any, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
 ) -> NashGap:
     search = replace(_search(market, training, evaluation, quick, cores), views=False)
     return nash_gap(market, naive_acts(market), search)
 
 
-def _search(
-    market: DealerMarket, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
-) -> Search:
+def _search(market: Any, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int) -> Search:
     from arena.training.prior import reaches
 
     reach = reaches(market)
@@ -224,7 +221,7 @@ def _search(
 
 
 def trainer(
-    market: DealerMarket, training: TrainingSettings, evaluation: EvaluationSettings, cores: int = 1, share: float = 1.0
+    market: Any, training: TrainingSettings, evaluation: EvaluationSettings, cores: int = 1, share: float = 1.0
 ) -> Train:
     """Trains best responders on `cores` threads, `share` of the evaluation's iterations each."""
     from arena.training.responder import train_responder
@@ -254,7 +251,8 @@ def judge(
     run: RunFolder, scenario: Scenario, profile: Profile, iteration: int, *, cores: int = 1, say: Say = lambda _: None
 ) -> Verdict:
     """Everything about a profile, written into the run folder, whose league/ enters the tournament if there is one."""
-    market, evaluation = scenario.market, scenario.evaluation
+    market: Any = scenario.market
+    evaluation = scenario.evaluation
     started = time.perf_counter()
 
     def tell(what: str) -> None:
@@ -277,7 +275,8 @@ def judge(
     run.write_json("comparisons.json", comparisons)
     _final_games(run, scenario, profile, others)
     tell("final games and comparisons")
-    if (theory := against_theory(scenario, profile.acts, run.lines("nash_gap.jsonl"))) is not None:
+    lines = run.lines("nash_gap.jsonl")
+    if (theory := against_theory(market, profile.acts, lines, evaluation.seed)) is not None:
         run.write_json("theory.json", theory)
         tell("what theory says")
     return Verdict(gap, tensor, ratings, comparisons)
@@ -294,7 +293,7 @@ def compare_again(run: RunFolder, scenario: Scenario, profile: Profile) -> dict[
 
 def _baselines(scenario: Scenario, profile: Profile) -> dict[tuple[str, str], Act]:
     """Baselines by (seat, name) for one seat of each role, a learning one if there is; tuned against these others."""
-    market = scenario.market
+    market: Any = scenario.market
     out: dict[tuple[str, str], Act] = {}
     for role in market.roles:
         seat = next((s for s in role.agents if profile.labels[s] == LEARNED), role.agents[0])
@@ -321,7 +320,8 @@ def compare(
     the profile's trader saves. A target is reached when the interval's worse end reaches it. `gap` is the upper bound
     of the Nash gap as a share of the naive profile's, if it was measured.
     """
-    market, evaluation = scenario.market, scenario.evaluation
+    market: Any = scenario.market
+    evaluation = scenario.evaluation
     game, games = Game(market, evaluation.games), PAIRED * evaluation.games
     seeds = np.split(seeds_of(evaluation.seed, games, COMPARED_GAMES), PAIRED)
 
@@ -369,7 +369,8 @@ def _target(name: str, value: float, bound: float, below: bool = False) -> dict[
 
 def _final_games(run: RunFolder, scenario: Scenario, profile: Profile, others: Mapping[tuple[str, str], Act]) -> None:
     """Games of the profile and of each baseline in it, on the same seeds, with the quotes seen on the way."""
-    market, evaluation = scenario.market, scenario.evaluation
+    market: Any = scenario.market
+    evaluation = scenario.evaluation
     count = min(EPISODES, evaluation.games)
     game, seeds = Game(market, count), seeds_of(evaluation.seed, count, FINAL_GAMES)
     names: dict[str, str] = {

@@ -12,16 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 
-from agents.executors import Executor
-from agents.learned import Learned, Snapshot
-from agents.makers import ConstantSpread, Maker
 from arena.layout import STRICT
 from arena.league.league import LeagueSettings
-from arena.markets.dealer.market import DealerMarket
+from arena.markets.market import Market
 from arena.mistakes import Document, ScenarioError, did_you_mean, override, read, sentences, show
+from arena.named import ByModel, BySeat, Recipe
 
 __all__ = [
     "EvaluationSettings",
@@ -121,9 +119,6 @@ class EvaluationSettings(BaseModel):
     seed: int = Field(1_000_003, ge=0, description="seed of evaluation games, apart from training's")
 
 
-Player = Annotated[Maker | Executor | Learned | Snapshot, Field(discriminator="kind")]
-
-
 class Scenario(BaseModel):
     """A frozen, checked scenario; see `load`."""
 
@@ -134,36 +129,13 @@ class Scenario(BaseModel):
         pattern=r"^[a-z][a-z0-9_]*$", max_length=60, description="name of runs and of the registered environment"
     )
     description: str = Field("", description="what this game is for")
-    market: DealerMarket = Field(description="the rules of trading; `model` names the market")
-    players: dict[str, Player] = Field(
+    market: Annotated[Market, ByModel()] = Field(description="the rules of trading; `model` names the market")
+    players: Annotated[dict[str, Recipe], BySeat()] = Field(
         default_factory=dict, validate_default=True, description="who sits where; a seat left out learns"
     )
     training: TrainingSettings = TrainingSettings()
     league: LeagueSettings = LeagueSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
-
-    @field_validator("players")
-    @classmethod
-    def _every_seat_has_a_fitting_player(cls, players: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        market = info.data.get("market")
-        if market is None:  # its own mistakes are reported; which seats exist is not known
-            return players
-        roles = dict.fromkeys(market.maker_names, "maker") | dict.fromkeys(market.executor_names, "executor")
-        kinds = {"maker": _kinds(Maker), "executor": _kinds(Executor)}
-        wrong = []
-        for seat, player in players.items():
-            if seat not in roles:
-                wrong.append(f"{seat}: no such seat; allowed are {', '.join(roles)}{did_you_mean(seat, roles)}")
-                continue
-            allowed = [*kinds[roles[seat]], *_kinds(Learned), *_kinds(Snapshot)]
-            if player.kind not in allowed:
-                found = f"found {player.kind!r}, which is not for {roles[seat]}s"
-                wrong.append(f"{seat}.kind: {found}; allowed are {', '.join(allowed)}")
-            elif isinstance(player, ConstantSpread):
-                wrong += [f"{seat}.{line}" for line in player.misfits(market)]
-        if wrong:
-            raise ValueError("\n".join(wrong))
-        return {seat: players.get(seat, Learned()) for seat in roles}
 
     @property
     def hash(self) -> str:
@@ -172,13 +144,6 @@ class Scenario(BaseModel):
             self.model_dump(mode="json", exclude={"name", "description"}), sort_keys=True, allow_nan=False
         )
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _kinds(union: Any) -> list[str]:
-    """The `kind` of every class of a union, or of one class."""
-    union = getattr(union, "__origin__", union)  # strip Annotated
-    classes = getattr(union, "__args__", (union,))
-    return [one.model_fields["kind"].default for one in classes]
 
 
 def load(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Scenario:

@@ -43,7 +43,7 @@ def _guarded(scenario: str, information: str, as_json: bool, plot: Path | None, 
         wanted = load(scenario, changes)
     except ScenarioError as error:
         return _refuse(str(error))
-    found = answer(wanted, information)
+    found = answer(wanted.market, information)
     if isinstance(found, str):
         return _refuse(f"{wanted.name}: {found}", 1)
     if plot is not None:

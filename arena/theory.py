@@ -1,8 +1,8 @@
-"""What theory says about a scenario: the first answerer that covers it, or the sentences why none does.
+"""What theory says about a market: the first answerer that covers it, or the sentences why none does.
 
-An answerer is a module with `answer(scenario, information)`, where information is what players know ('open_loop': the
+An answerer is a module with `answer(market, information)`, where information is what players know ('open_loop': the
 clock, and so paths; 'feedback': all inventories). It returns an `Answer`, or one sentence why it does not cover the
-scenario. `ANSWERERS` lists them, best first.
+market. The market's kit lists them as `ANSWERERS`, best first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
-from arena.scenario import Scenario
+from arena.markets.catalogue import part
+from arena.markets.market import Market
 
 
 class Table(NamedTuple):
@@ -52,22 +53,21 @@ class Answer(Protocol):
         ...
 
 
-ANSWERERS = ("arena.markets.dealer.theory.equilibrium", "arena.markets.dealer.theory.quoting")
-"""Modules, best first. They are imported when somebody asks: scipy alone takes half a second."""
 INFORMATION = ("open_loop", "feedback")
 
 
-def answer(scenario: Scenario, information: str = "open_loop") -> Answer | str:
-    """The first answer among `ANSWERERS`, or their sentences, one a line, why there is none.
+def answer(market: Market, information: str = "open_loop") -> Answer | str:
+    """The first answer among a market's answerers, or their sentences, one a line, why there is none.
 
     Raises ValueError for an information that does not exist.
     """
     if information not in INFORMATION:
         raise ValueError(f"information: found {information!r}; allowed are {', '.join(INFORMATION)}")
     why = []
-    for answerer in ANSWERERS:
-        found: Answer | str = import_module(answerer).answer(scenario, information)
+    answerers: Sequence[str] = part(market, "ANSWERERS", ())
+    for answerer in answerers:
+        found: Answer | str = import_module(answerer).answer(market, information)
         if not isinstance(found, str):
             return found
         why.append(found)
-    return "\n".join(dict.fromkeys(why))
+    return "\n".join(dict.fromkeys(why)) or f"theory has no answer for a market of model '{market.model}'"

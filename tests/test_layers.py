@@ -18,7 +18,7 @@ LAYERS = (
     "markets.*.rules arena.league.league",
     "arena.game markets.*.problems",
     "arena.rollout agents",
-    "arena.scenario arena.mistakes arena.table markets.*.board",
+    "arena.scenario arena.named arena.mistakes arena.table markets.*.board",
     "arena.env arena.runs arena.gaps arena.theory arena.league.tournament",
     "markets.*.kit markets.*.prior markets.*.accounts markets.*.curves markets.*.theory markets.*.gaps",
     "arena.pages markets.*.papers",

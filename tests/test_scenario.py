@@ -19,6 +19,22 @@ from arena.rollout import play, seeds_of
 from arena.scenario import FOLDER, Scenario, ScenarioError, dump, json_schema, load, loads, packaged
 
 TWO = FOLDER / "two_mm_one_trader.yaml"
+HASHES = {
+    "acas": "f8df26378b3e4e5e771b2dcbbd3992a368b70680ae96a934ffcabb678ce3f3ec",
+    "avellaneda_stoikov": "7a4974c9aed0a9268f3351f10bc169c1e658c68da50447a3a39a180029a5e244",
+    "execution_game": "41f0a9fcada9035bb23117fa2288baf4f7025f5033e6840a0b961e8fcada4978",
+    "fang_xu_pair": "61cbd4245b720ccf6b6bf3b938de52419cdeddc6d78bfdb6856e6135e09cb807",
+    "fang_xu_single": "9331733694cc962ca373823699cecc41b4b4fcdb297f5762ffbf14b85d5435d4",
+    "logistic_duel": "102aa4416f8ea3ed5fd69a8a473eb17a4d49ba27fa4e3e837ea02f09c0375fe3",
+    "logistic_duel_poisson": "dfb0481cb2695b2bc01e6a1af408de51d87f32f305eeb371d77bad905256192c",
+    "logistic_duel_time_only": "83e4907345798ad4b5324150fe211c8a6408fafeaaafc9581d558ef767abb56e",
+    "mean_field": "5f61e8845dd0dabf9f76795d07965818e3516aad80fe0f2428675c44726b6b48",
+    "noise_factor": "aea535883b1fdf09cfa028420a99d85210e8ce3106a7ad9fdd133212bd5530a2",
+    "option_duel": "fb151ba8a78535d1e40f0f608a34ae71f3ae3489ac1ecefaa40fcecb877b808a",
+    "toxic_flow": "2826ff83d3d2b6915563e0a40b600eab19896cd7e558a71e9a43e1e0e0f6eea5",
+    "two_mm_one_trader": "cf31d03480a9f317aeb59874b50f1a61955108aa3077cc46fc9cd78838295841",
+}
+"""What a run folder keeps and is checked against when it is opened again: no release may change one unsaid."""
 
 
 def tree_of(path: Path) -> dict[str, Any]:
@@ -39,6 +55,10 @@ def test_a_resolved_scenario_loads_back_equal_and_with_the_same_hash(name: str) 
     assert loads(dump(scenario)) == scenario
     assert loads(dump(scenario)).hash == scenario.hash
     assert Scenario.model_validate_json(scenario.model_dump_json()) == scenario
+
+
+def test_the_hashes_of_the_shipped_scenarios_stay() -> None:
+    assert {name: load(name).hash for name in packaged()} == HASHES
 
 
 def test_the_shipped_game_is_the_one_that_is_promised() -> None:
@@ -131,6 +151,12 @@ IMPOSSIBLE = {
     "training.discount=1.5": "training.discount: found 1.5; allowed is 1 or less",
     "training.hidden=[]": "training.hidden: found a list of 0; allowed is at least 1 entries",
     "evaluation.confidence=1": "evaluation.confidence: found 1; allowed is less than 1",
+    "market.model=deler": "market.model: found 'deler'; allowed is 'dealer' (did you mean 'dealer'?)",
+    "market=3": "market: found 3; allowed is a mapping with the keys model, clock, underlying, products, mark,"
+    " flow, fees, makers, executors, executors_observe",
+    "players=3": "players: found 3; allowed is a mapping",
+    "players.mm_0.kind=twapp": "players.mm_0.kind: found 'twapp'; allowed is 'constant_spread', 'avellaneda_stoikov',"
+    " 'gueant_lehalle', 'hjb_maker', 'gibbs_maker', 'mpe_maker', 'nash_maker', 'learned', 'snapshot'",
     "schema_version=2": "schema_version: found 2; allowed is 1",
     "name=Two Makers": "name: found 'Two Makers'; allowed is text of the form ^[a-z][a-z0-9_]*$",
 }

@@ -118,7 +118,7 @@ def typer_app():
 
 def test_an_unknown_information_is_an_error_of_the_caller():
     with pytest.raises(ValueError, match="information: found 'both'; allowed are open_loop, feedback"):
-        theory.answer(load("acas"), "both")
+        theory.answer(load("acas").market, "both")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,6 @@ def test_an_unknown_information_is_an_error_of_the_caller():
     ],
 )
 def test_the_headline_says_where_players_would_end_up_elsewhere(name, information, note):
-    lines = theory.answer(load(name), information).headline().splitlines()
+    lines = theory.answer(load(name).market, information).headline().splitlines()
     assert len(lines) == 1 + bool(note)
     assert lines[-1].startswith(note)

@@ -20,7 +20,6 @@ import numpy as np
 
 from arena.gaps.profile import Profile, Search, SeatGain
 from arena.gaps.search import half_width
-from arena.markets.dealer.market import DealerMarket
 
 
 class Engine(NamedTuple):
@@ -36,11 +35,11 @@ class Engine(NamedTuple):
     module: str
     orders: str = ""
 
-    def applies(self, market: DealerMarket, profile: Profile) -> bool:
+    def applies(self, market: Any, profile: Profile) -> bool:
         """Whether it covers a market and a profile."""
         return self.orders in ("", market.flow.orders) and import_module(self.module).applies(market, profile)
 
-    def gains(self, market: DealerMarket, profile: Profile, search: Search) -> Sequence[SeatGain]:
+    def gains(self, market: Any, profile: Profile, search: Search) -> Sequence[SeatGain]:
         """The gain of each seat's best response."""
         return import_module(self.module).gains(market, profile, search)
 
@@ -108,7 +107,7 @@ class NashGap:
 
 
 def nash_gap(
-    market: DealerMarket, profile: Profile, search: Search, *, naive: NashGap | None = None, engine: str = ""
+    market: Any, profile: Profile, search: Search, *, naive: NashGap | None = None, engine: str = ""
 ) -> NashGap:
     """Gains of all seats by the best engine that applies, or the named one; `naive` is the naive profile's by the same.
 

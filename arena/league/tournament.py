@@ -19,7 +19,6 @@ from agents.makers import AvellanedaStoikov, ConstantSpread
 from agents.optimal_makers import HJBMaker, MPEMaker
 from arena.game import Game
 from arena.league.ratings import Comparisons, plackett_luce
-from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Role
 from arena.rollout import Act, play, seeds_of
 from arena.solvers.finite.alpha_rank import alpha_rank
@@ -61,7 +60,7 @@ class PayoffTensor:
         return MatrixGame(self.mean, self.roles)
 
 
-def pay_offs(market: DealerMarket, entrants: Entrants, *, games: int, seed: int) -> PayoffTensor:
+def pay_offs(market: Any, entrants: Entrants, *, games: int, seed: int) -> PayoffTensor:
     """Plays every profile of the entrants on the same seeds.
 
     Raises ValueError when a role has no entrant. Lists are cut to `MEMBERS` and to `LARGEST` profiles.
@@ -156,7 +155,7 @@ def _seatings(axes: Sequence[tuple[str, str]], swaps: Mapping[str, bool]) -> lis
 
 
 def _play_all(
-    market: DealerMarket, axes: Sequence[tuple[str, str]], lists: Mapping[str, Sequence[str]], entrants: Entrants,
+    market: Any, axes: Sequence[tuple[str, str]], lists: Mapping[str, Sequence[str]], entrants: Entrants,
     profiles: Sequence[Sequence[int]], seeds: NDArray[np.uint64], bench: Mapping[str, Act],
 ) -> NDArray[np.float64]:  # fmt: skip
     """Returns [profiles, seeds, N] of profiles given per seat; slots of one game are dealt to many profiles."""
@@ -198,7 +197,7 @@ def _shared(acts: Sequence[Act], width: int) -> Act:
     return act
 
 
-def seated(market: DealerMarket, role: Role, recipe: Any) -> Entrant:
+def seated(market: Any, role: Role, recipe: Any) -> Entrant:
     """A recipe as an entrant of a role: one act where all seats are alike, else one that knows each seat's terms.
 
     Raises ValueError where it cannot sit.
@@ -206,7 +205,7 @@ def seated(market: DealerMarket, role: Role, recipe: Any) -> Entrant:
     return recipe.sit(market, role.agents[0]) if role.alike else {a: recipe.sit(market, a) for a in role.agents}
 
 
-def baselines(market: DealerMarket) -> dict[str, dict[str, Entrant]]:
+def baselines(market: Any) -> dict[str, dict[str, Entrant]]:
     """The scripted entrants of each role, those that can sit in this market."""
     recipes: dict[str, Sequence[Any]] = {
         "maker": (
@@ -263,7 +262,7 @@ def meta(tensor: PayoffTensor) -> dict[str, Any]:
 
 
 def rate_all(
-    market: DealerMarket, entrants: Entrants, tensor: PayoffTensor, *, seed: int, confidence: float
+    market: Any, entrants: Entrants, tensor: PayoffTensor, *, seed: int, confidence: float
 ) -> dict[str, list[dict[str, Any]]]:
     """Plackett-Luce ratings of all entrants of each role, also of those outside the tensor.
 
@@ -297,7 +296,7 @@ def rate_all(
 
 
 def _against_incumbents(
-    market: DealerMarket, entrants: Entrants, agent: str, names: Sequence[str], seed: int
+    market: Any, entrants: Entrants, agent: str, names: Sequence[str], seed: int
 ) -> NDArray[np.float64]:
     """Returns [seeds, names] of one seat, incumbents elsewhere."""
     axes = [(r.name, one) for r in market.roles for one in r.agents]

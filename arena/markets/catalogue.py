@@ -18,6 +18,8 @@ from typing import Any, Protocol, TypeVar
 from arena.markets.market import Market
 
 BUILT_IN = {"dealer": "arena.markets.dealer"}
+DEFAULT = "dealer"
+"""The model of a market whose settings name none."""
 GROUP = "option_arena.markets"
 
 _added: dict[str, str] = {}
@@ -82,7 +84,12 @@ def market_of(model: str) -> type[Market]:
 
 def kit_of(market: Market) -> Kit:
     """What a market offers above its rules."""
-    kit: Any = import_module(f"{packages()[market.model]}.kit")
+    return kit_named(market.model)
+
+
+def kit_named(model: str) -> Kit:
+    """What the markets of a model offer above their rules."""
+    kit: Any = import_module(f"{packages()[model]}.kit")
     return kit
 
 
@@ -90,5 +97,3 @@ def part(market: Market, name: str, default: Part) -> Part:
     """A part of a market's kit that may be left out, or the house's default for it."""
     found: Part = getattr(kit_of(market), name, default)
     return found
-
-

@@ -8,6 +8,7 @@ used, with its "t = 60" read as 0.6 of the horizon, so the figures are compared 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,7 +203,7 @@ def figure_6() -> Redrawn:
     maker = _maker(PENALTY, 20)
     table = solve(maker, 100)
     law = inventory_law(maker, table.distance)
-    market = load("fang_xu_single").market
+    market: Any = load("fang_xu_single").market
     game = Game(market, PATHS)
     act = HJBMaker().sit(market, market.maker_names[0])
     paths = play(game, {market.maker_names[0]: act}, seeds_of(6, PATHS), trace=True).path("maker_inventory")[:, :, 0, 0]

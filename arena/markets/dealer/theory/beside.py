@@ -15,7 +15,6 @@ from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.seats import Start
 from arena.markets.dealer.theory.quoting import QuotingAnswer, quotes_beside
 from arena.rollout import Act, play, seeds_of
-from arena.scenario import Scenario
 from arena.theory import INFORMATION, Answer, answer
 
 GAMES, STREAM = 512, 42
@@ -61,13 +60,13 @@ def played(market: DealerMarket, acts: Mapping[str, Act], seed: int) -> Played:
 
 
 def against_theory(
-    scenario: Scenario, acts: Mapping[str, Act], measured: Sequence[Mapping[str, Any]]
+    market: DealerMarket, acts: Mapping[str, Act], measured: Sequence[Mapping[str, Any]], seed: int
 ) -> dict[str, Any] | None:
     """What theory.json holds: sentence, panels, tables, and the gap over iterations; none where theory is silent.
 
-    `measured` are the lines of nash_gap.jsonl.
+    `measured` are the lines of nash_gap.jsonl, `seed` is the evaluation's.
     """
-    found = {name: answer(scenario, name) for name in INFORMATION}
+    found = {name: answer(market, name) for name in INFORMATION}
     known = {name: one for name, one in found.items() if not isinstance(one, str)}
     if not known:
         return None
@@ -76,11 +75,11 @@ def against_theory(
     out: dict[str, Any] = {"schema_version": 1, "gap": gap_lines(measured)}
     if not solved:
         first = next(iter(known.values()))
-        if isinstance(first, QuotingAnswer) and (beside := quotes_beside(scenario.market, acts, first)):
+        if isinstance(first, QuotingAnswer) and (beside := quotes_beside(market, acts, first)):
             return {**out, **beside, "tables": views(measured)}
         return {**out, "sentence": f"{first.headline()}.", "panels": _as_drawn(first), "tables": views(measured)}
-    learned = played(scenario.market, acts, scenario.evaluation.seed)
-    far = {name: _distance(scenario.market, learned, one) for name, one in solved.items()}
+    learned = played(market, acts, seed)
+    far = {name: _distance(market, learned, one) for name, one in solved.items()}
     nearest = min(far, key=far.__getitem__)
     away = [f"{100 * far[name]:.3g} % from the {SHORT[name]}" for name in solved]
     sentence = (
@@ -88,7 +87,7 @@ def against_theory(
         f"quotes and rates are on average {' and '.join(away)}."
     )
     tables = [_pay_offs(learned, solved), *views(measured)]
-    return {**out, "sentence": sentence, "panels": panels(scenario.market, learned, solved), "tables": tables}
+    return {**out, "sentence": sentence, "panels": panels(market, learned, solved), "tables": tables}
 
 
 def gap_lines(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:

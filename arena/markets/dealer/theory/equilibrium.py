@@ -10,7 +10,6 @@ import numpy as np
 
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.solved_games import solve
-from arena.scenario import Scenario
 from arena.solvers.solution import Solution
 from arena.theory import Panel, Table
 
@@ -78,12 +77,12 @@ class Equilibrium:
         return self.solution.to_dict()
 
 
-def answer(scenario: Scenario, information: str = "open_loop") -> Equilibrium | str:
-    """The Nash equilibrium of a scenario's market, or one sentence why theory knows none."""
-    found = solve(scenario.market, information)
+def answer(market: DealerMarket, information: str = "open_loop") -> Equilibrium | str:
+    """The Nash equilibrium of a market, or one sentence why theory knows none."""
+    found = solve(market, information)
     if isinstance(found, str):
         return found
-    return Equilibrium(found, scenario.market.clock.unit, _note(scenario.market, information))
+    return Equilibrium(found, market.clock.unit, _note(market, information))
 
 
 def _note(market: DealerMarket, information: str) -> str:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.quoting_problem import duel_problem, maker_problem
 from arena.rollout import Act
-from arena.scenario import Scenario
 from arena.solvers.options.half_spreads import soft_best_nash
 from arena.solvers.quoting import duel as option_duel
 from arena.solvers.quoting import duel_law as option_duel_law
@@ -130,12 +129,12 @@ class QuotingAnswer:
         return {"sentence": self.sentence, "products": [one.to_dict() for one in self.products]}
 
 
-def answer(scenario: Scenario, information: str = "feedback") -> QuotingAnswer | str:
-    """The optimum or equilibrium of a scenario's makers, or one sentence why theory knows none.
+def answer(market: DealerMarket, information: str = "feedback") -> QuotingAnswer | str:
+    """The optimum or equilibrium of a market's makers, or one sentence why theory knows none.
 
     Quotes are functions of time and inventories whatever `information` says: theory has no open-loop form of them.
     """
-    return _answer(scenario.market)
+    return _answer(market)
 
 
 @lru_cache(maxsize=16)

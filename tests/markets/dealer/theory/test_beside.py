@@ -17,7 +17,7 @@ def test_the_equilibrium_is_recognised_and_earns_what_theory_says() -> None:
     market = TIME_ONLY.market
     acts = {seat: NashMaker().sit(market, seat) for seat in market.maker_names}
     acts |= {seat: NashTrader().sit(market, seat) for seat in market.executor_names}
-    found = against_theory(TIME_ONLY, acts, [])
+    found = against_theory(TIME_ONLY.market, acts, [], TIME_ONLY.evaluation.seed)
     assert "nearest to the open-loop equilibrium" in found["sentence"]
     for row in found["tables"][0]["rows"]:
         assert float(row[1]) == pytest.approx(float(row[2]), abs=2e-3)  # 20 steps against continuous time
@@ -42,7 +42,7 @@ def test_draws_are_replaced_by_their_means() -> None:
 
 def test_without_a_solved_game_there_is_nothing_to_compare() -> None:
     tree = dump(load("logistic_duel")).replace("side: buy", "side: coin")
-    assert against_theory(loads(tree), {}, []) is None
+    assert against_theory(loads(tree).market, {}, [], seed=1) is None
 
 
 def test_the_gap_of_the_panel_is_the_exact_one_with_the_search_beside_it() -> None:

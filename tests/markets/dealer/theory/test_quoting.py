@@ -15,7 +15,7 @@ from arena.scenario import load
 
 
 def test_one_maker() -> None:
-    answer = optimal_quotes(load("fang_xu_single"))
+    answer = optimal_quotes(load("fang_xu_single").market)
     assert isinstance(answer, QuotingAnswer)
     (one,) = answer.products
     value = {name: number for name, number in one.numbers.items() if name.startswith("value")}
@@ -33,9 +33,9 @@ def test_one_maker() -> None:
 
 
 def test_two_options_are_two_problems() -> None:
-    answer = optimal_quotes(load("fang_xu_pair"))
+    answer = optimal_quotes(load("fang_xu_pair").market)
     first, second = answer.products
-    (single,) = optimal_quotes(load("fang_xu_single")).products
+    (single,) = optimal_quotes(load("fang_xu_single").market).products
     np.testing.assert_array_equal(first.distance, single.distance)
     late = second.distance[60, second.inventory.size // 2]
     np.testing.assert_allclose(late, 0.100969, atol=5e-6)  # section 6, figures 7-8
@@ -45,7 +45,7 @@ def test_two_options_are_two_problems() -> None:
 
 
 def test_the_duel() -> None:
-    (one,) = optimal_quotes(load("option_duel")).products
+    (one,) = optimal_quotes(load("option_duel").market).products
     numbers = list(one.numbers.values())
     assert numbers[0] == pytest.approx(2.359987, rel=1e-6)
     assert numbers[1] == pytest.approx(2.35481, abs=1e-5)
@@ -55,7 +55,7 @@ def test_the_duel() -> None:
 
 
 def test_an_answer_can_be_printed_drawn_and_stored() -> None:
-    answer = theory.answer(load("fang_xu_single"))
+    answer = theory.answer(load("fang_xu_single").market)
     assert isinstance(answer, QuotingAnswer)
     for table in answer.tables():
         assert all(len(row) == len(table.head) for row in table.rows)
@@ -70,7 +70,7 @@ def test_an_answer_can_be_printed_drawn_and_stored() -> None:
 
 @pytest.mark.parametrize("name", ["two_mm_one_trader", "toxic_flow"])
 def test_no_answer_is_a_sentence(name: str) -> None:
-    assert optimal_quotes(load(name)).startswith(
+    assert optimal_quotes(load(name).market).startswith(
         "no optimal quotes are known for this market: market.products: found 4"
     )
 
@@ -79,7 +79,7 @@ def test_no_answer_is_a_sentence(name: str) -> None:
 def test_learned_quotes_are_laid_over_the_exact_ones(name: str, recipe: object) -> None:
     """A player of the theory lies on its curves; a constant distance does not."""
     scenario = load(name)
-    told = optimal_quotes(scenario)
+    told = optimal_quotes(scenario.market)
     acts = {seat: recipe.sit(scenario.market, seat) for seat in scenario.market.maker_names}  # type: ignore[attr-defined]
     beside = quotes_beside(scenario.market, acts, told)
     assert float(re.search(r"average ([\d.e+-]+) %", beside["sentence"])[1]) < 1e-3  # float32 actions
@@ -98,8 +98,8 @@ def test_learned_quotes_are_laid_over_the_exact_ones(name: str, recipe: object) 
 def test_the_run_folder_gets_them_where_makers_see_time_and_inventories_alone() -> None:
     scenario = load("fang_xu_single")
     acts = {"mm_0": HJBMaker().sit(scenario.market, "mm_0")}
-    stored = against_theory(scenario, acts, [])
+    stored = against_theory(scenario.market, acts, [], seed=1)
     assert "mm_0's quotes are on average" in stored["sentence"]
     wide = load("fang_xu_single", ["market.makers.observe={rivals: none}"])
-    seen = against_theory(wide, {"mm_0": HJBMaker().sit(wide.market, "mm_0")}, [])
+    seen = against_theory(wide.market, {"mm_0": HJBMaker().sit(wide.market, "mm_0")}, [], seed=1)
     assert "learned" not in json.dumps(seen["panels"])
