@@ -26,6 +26,7 @@ __all__: list[str] = []
 _HERE = Path(__file__).resolve().parent
 _CACHE_PREFIX = "arena-kernels-"
 _KERNEL_ROOMS = ("markets", "solvers")  # a test keeps compiled kernels out of all other rooms
+_ABOVE = {"kit", "prior", "accounts", "curves", "board", "sections", "problems", "theory", "gaps", "papers"}
 _CACHES_KEPT = 8  # the last opened ones: branches and running processes that still use another version of the source
 _WORDS = {"mm": "MM"}  # words of a scenario's file name that are not simply capitalised in its id
 
@@ -35,6 +36,8 @@ def _source_hash() -> str:
     digest = hashlib.blake2b(digest_size=8)
     for room in _KERNEL_ROOMS:
         for path in sorted((_HERE / room).rglob("*.py")):
+            if room == "markets" and _ABOVE & {part.removesuffix(".py") for part in path.relative_to(_HERE).parts[2:]}:
+                continue  # above a market's rules nothing is compiled: editing a page must not cost a compilation
             digest.update(path.relative_to(_HERE).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -121,7 +124,7 @@ def _register_with_pettingzoo(pettingzoo: ModuleType) -> None:
 
 def _register_with_gymnasium(gymnasium: ModuleType) -> None:
     for env_id, name in _scenario_ids().items():
-        gymnasium.register(env_id, entry_point="arena.env:single_agent", kwargs={"scenario": name, "seat": "mm_0"})
+        gymnasium.register(env_id, entry_point="arena.env:single_agent", kwargs={"scenario": name})
 
 
 class _AfterImport:

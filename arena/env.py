@@ -52,11 +52,11 @@ raw_env = env
 
 def single_agent(
     scenario: Scenario | str | Path = "two_mm_one_trader",
-    seat: str = "mm_0",
+    seat: str = "",
     others: Mapping[str, Any] | None = None,
     render_mode: str | None = None,
 ) -> "SeatEnv":
-    """One seat as a Gymnasium env; `others` are recipes or plain acts by agent.
+    """One seat, the first if none is named, as a Gymnasium env; `others` are recipes or plain acts by agent.
 
     A seat that is in neither `others` nor scripted in the scenario plays the naive profile.
     """
@@ -167,7 +167,7 @@ class ArenaEnv(ParallelEnv):
         return self.table.state()
 
     def render(self) -> str | NDArray[np.uint8] | None:
-        """The quote board: printed (`human`), as text (`ansi`) or as a picture uint8 [H, W, 3] (`rgb_array`)."""
+        """The market's board: printed (`human`), as text (`ansi`) or as a picture uint8 [H, W, 3] (`rgb_array`)."""
         return self.table.render()
 
     def close(self) -> None:
@@ -210,12 +210,13 @@ class SeatEnv(gymnasium.Env):
     def __init__(
         self,
         scenario: Scenario | str | Path = "two_mm_one_trader",
-        seat: str = "mm_0",
+        seat: str = "",
         others: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
         self.table = Table(scenario, render_mode)
         known, market = self.table.agents, self.table.market
+        seat = seat or known[0]
         for agent in (seat, *(others or {})):
             if agent not in known:
                 raise ValueError(f"seat: found '{agent}'; allowed are {', '.join(known)}{did_you_mean(agent, known)}")
@@ -263,7 +264,7 @@ class SeatEnv(gymnasium.Env):
         return self.table.mask(self.seat)
 
     def render(self) -> str | NDArray[np.uint8] | None:  # type: ignore[override]
-        """The quote board: printed (`human`), as text (`ansi`) or as a picture uint8 [H, W, 3] (`rgb_array`)."""
+        """The market's board: printed (`human`), as text (`ansi`) or as a picture uint8 [H, W, 3] (`rgb_array`)."""
         return self.table.render()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from gymnasium import logger
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Space
 from numpy.typing import NDArray
 
+from arena.board import Board, StateBoard
 from arena.game import Game
 from arena.layout import Choice, Layout
-from arena.markets.dealer.board import Board
+from arena.markets.catalogue import part
 from arena.markets.market import Market, Role
 from arena.scenario import Scenario, load
 
@@ -141,11 +142,11 @@ class Table:
         return np.clip(np.concatenate([[left], self.game.state[self.shown, 0]]), -FAR, FAR).astype(np.float32)
 
     def render(self) -> str | NDArray[np.uint8] | None:
-        """The quote board in the env's render mode: printed, as text, or as a picture uint8 [H, W, 3]."""
+        """The market's board in the env's render mode: printed, as text, or as a picture uint8 [H, W, 3]."""
         if self.render_mode is None:
             logger.warn(f"render() needs a render_mode; allowed are {', '.join(RENDER_MODES)}")
             return None
-        self.board = self.board or Board(self.game, self.scenario.name)
+        self.board = self.board or part(self.market, "board", StateBoard)(self.game, self.scenario.name)
         if self.render_mode == "human":
             print(self.board.text(), end="\n\n")
             return None

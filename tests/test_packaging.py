@@ -141,6 +141,19 @@ def test_kernels_stand_only_in_the_rooms_that_name_their_cache() -> None:
     assert len(compiled) > 5
     for path in compiled:
         assert path.is_relative_to(rooms[0]) or path.is_relative_to(rooms[1]), f"{path}: name its room in arena"
+        above = {part.removesuffix(".py") for part in path.relative_to(ROOT).parts[3:]} & arena._ABOVE
+        assert not above, f"{path}: {above} stands above a market's rules, where kernels are not counted in the cache"
+
+
+def test_what_stands_above_the_rules_costs_no_compilation(install: Path) -> None:
+    first = cache_of(install)
+    for name in ("kit.py", "gaps/lattice.py", "sections.py"):
+        path = install / "arena" / "markets" / "dealer" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("PAGE = 1\n")
+        assert cache_of(install) == first, name
+    (install / "arena" / "markets" / "dealer" / "kernel.py").write_text("STEP = 1\n")
+    assert cache_of(install) != first
 
 
 def test_a_child_process_inherits_the_cache_of_its_parent(install: Path) -> None:

@@ -146,6 +146,18 @@ def test_what_is_no_option_ends_in_one_sentence(scenario: Scenario, action: Any)
         env.step({"p_0": action, "t_0": np.zeros(1)})
 
 
+def test_it_is_drawn_by_name_where_it_has_no_board_of_its_own(scenario: Scenario) -> None:
+    env = parallel_env(scenario, render_mode="ansi")
+    env.reset(seed=0)
+    env.step({"p_0": POST, "t_0": np.array([-1.0])})
+    text = env.render()
+    assert text.startswith("toy  step 1/20  0.95 day left")
+    assert "      held  0.2  points" in text
+    env = parallel_env(scenario, render_mode="rgb_array")
+    env.reset(seed=0)
+    assert env.render().shape[2] == 3
+
+
 def test_one_seat_has_masks_for_maskable_learners(scenario: Scenario) -> None:
     env = single_agent(scenario, seat="p_0")
     seen, _ = env.reset(seed=0)

@@ -62,7 +62,7 @@ class StockEnv(MultiAgentEnv):
         )
 
     def render(self) -> Any:
-        """The quote board in the env's render mode."""
+        """The market's board in the env's render mode."""
         return self.env.render()
 
     def close(self) -> None:
