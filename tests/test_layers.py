@@ -34,7 +34,7 @@ ENTRY_POINTS = {*LAYERS[-1].split(), "arena.judge"}
 HEAVY = {
     "ray": ({"arena.training"}, ENTRY_POINTS),
     "torch": (
-        {"arena.training", "markets.*.gaps", "agents.network"},
+        {"arena.training", "markets.*.gaps", "agents.network", "agents.heads"},
         {"agents.learned", "arena.solvers", *ENTRY_POINTS},
     ),
 }

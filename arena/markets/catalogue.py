@@ -1,4 +1,4 @@
-"""Finding a market by the name that a scenario gives it, and what stands above its rules.
+"""The catalogue of markets: finding one by the name that a scenario gives it, and what stands above its rules.
 
 A market is a folder (a package). The house imports two modules of it by name:
 
@@ -32,7 +32,7 @@ class Kit(Protocol):
     Besides these two a kit may have the names below; the house has a default for each (`part`).
 
     baselines(market)                  role -> name -> recipe: scripted entrants of tournament and search; default: none
-    prior(market)                      role -> where learning starts (`training.frame`); default: read off `naive`
+    prior(market)                      role -> where learning starts (`training.prior`); default: read off `naive`
     rivals(market, seat, others)       name -> recipe that comparisons put in a seat, tuned; default: baselines
     targets(rows, gap)                 what a run must reach; default: the Nash gap's bound alone
     wealth(record)                     seat -> [T + 1, B] from the accounts alone; default: gains less costs
