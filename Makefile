@@ -5,6 +5,13 @@ PYTEST_ARGS ?= -n 2 --dist loadgroup
 # `make lock` renews everything but torch, whose newest release may exist as a multi-gigabyte GPU build only.
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
+# Kernel sets that `make test-kernels` repeats the tests marked `anywhere` under: what the libraries do on other machines.
+# haswell: most laptops, AMD before Zen 4. generic: no AVX at all, anywhere.
+KERNELS ?= haswell generic
+haswell := OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2
+generic := OPENBLAS_CORETYPE=Nehalem NUMBA_CPU_NAME=generic ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE \
+           NPY_DISABLE_CPU_FEATURES='X86_V3 X86_V4 AVX512_ICL AVX512_SPR'
+
 # What an active environment or a pip configuration for other purposes would leak into ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONSTARTUP CONDA_PREFIX PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -12,11 +19,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help selfplay test lint types results wheel-check lock clean
+.PHONY: help selfplay test test-kernels lint types results wheel-check lock clean
 
 help:
 	@echo 'make selfplay     install, then play and train $(SCENARIO)  (SCENARIO=... picks another)'
 	@echo 'make test         install, then run the tests               (PYTEST_ARGS=... picks some)'
+	@echo 'make test-kernels repeat the tests of bitwise promises under other kernel sets  (KERNELS="haswell generic")'
 	@echo 'make lint         ruff          make types        mypy'
 	@echo 'make results      render docs/results/claims.yaml into docs/results.md and its pages'
 	@echo 'make wheel-check  build the wheel, install it in an empty environment, find a packaged scenario with it'
@@ -28,6 +36,12 @@ selfplay: .venv/.run
 
 test: .venv/.dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-kernels: $(KERNELS:%=test-kernels-%)
+
+test-kernels-%: .venv/.dev
+	@test -n "$($*)" || { echo "KERNELS: found $*; allowed are haswell and generic" >&2; exit 2; }
+	$($*) $(BIN)/python -m pytest -n 0 -m anywhere
 
 lint: .venv/.dev
 	$(BIN)/python -m ruff check .
@@ -78,5 +92,5 @@ clean:
 	@touch $@
 
 .venv/.dev: .venv/.run
-	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --editable '.[dev,sb3]'
 	@touch $@

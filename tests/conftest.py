@@ -1,4 +1,5 @@
-"""Shared by all tests: quiet threads, one Ray cluster for the session, and how the tests are dealt to xdist workers."""
+"""Shared by all tests: quiet threads, one Ray cluster for the session, how the tests are dealt to xdist workers, and a
+clock that does not count the compilation of kernels."""
 
 import os
 
@@ -10,13 +11,22 @@ for _name, _value in {
     "OMP_WAIT_POLICY": "PASSIVE",
     "MPLBACKEND": "Agg",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    # seconds that Ray waits for its own processes, which a loaded machine starts late
+    "RAY_gcs_server_port_wait_time_s": "300",
+    "RAY_gcs_server_request_timeout_seconds": "300",
+    "RAY_worker_register_timeout_seconds": "600",
 }.items():
     os.environ.setdefault(_name, _value)
 
-from collections.abc import Iterator  # noqa: E402  (the environment above comes first)
+import signal  # noqa: E402  (the environment above comes first)
+from collections.abc import Iterator  # noqa: E402
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
+from numba.core import event  # noqa: E402
+
+RAY_LIMIT = 1200.0
+"""Seconds for a test that starts or joins Ray: a loaded machine takes minutes for what an idle one does in ten."""
 
 # derandomize: a failure in CI is the same failure at a desk; deadline: the first call compiles kernels.
 hypothesis.settings.register_profile("arena", derandomize=True, deadline=None, print_blob=True)
@@ -28,8 +38,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "ray_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)
+        if item.get_closest_marker("ray") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(RAY_LIMIT))
         group = "ray" if item.get_closest_marker("ray") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+class StoppedClock(event.Listener):
+    """Stops the clock of pytest-timeout while numba compiles: a limit is for a test that hangs, not for a new cache."""
+
+    depth, left = 0, 0.0
+
+    def on_start(self, event: event.Event) -> None:
+        if not self.depth:
+            self.left, _ = signal.setitimer(signal.ITIMER_REAL, 0.0)
+        self.depth += 1
+
+    def on_end(self, event: event.Event) -> None:
+        self.depth -= 1
+        if not self.depth and self.left:
+            signal.setitimer(signal.ITIMER_REAL, self.left)
+
+
+event.register("numba:compile", StoppedClock())
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +68,9 @@ def ray_cluster() -> Iterator[None]:
     """One local Ray cluster with two CPUs, shared by every test that asks for it."""
     import ray
 
-    ray.init(
+    from arena.training.session import start_ray
+
+    start_ray(
         address="local",
         num_cpus=2,
         include_dashboard=False,

@@ -14,6 +14,8 @@ from arena.game import Game
 from arena.markets.dealer.market import DealerMarket
 from arena.rollout import seeds_of
 
+pytestmark = pytest.mark.anywhere
+
 GOLDEN = Path(__file__).parent / "golden" / "dealer.txt"
 CHAIN = [
     {"name": "C95", "right": "call", "strike": 95, "expiry": 63},

@@ -7,6 +7,8 @@ from arena.game import Game
 from arena.markets.dealer.market import DealerMarket
 from arena.rollout import play, seeds_of
 
+pytestmark = pytest.mark.anywhere
+
 MARKET = DealerMarket.model_validate(
     {
         "clock": {"steps": 7},

@@ -30,8 +30,15 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "arena.selfplay", *words]
 
 
-def selfplay(*words: str, timeout: float = 280.0) -> subprocess.CompletedProcess[str]:
+def selfplay(*words: str, timeout: float = 900.0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def wait_for_line(process: subprocess.Popen[str], words: str) -> None:
+    """Read a run's output up to a line with these words; fails when the run ends before."""
+    assert process.stdout is not None
+    if not any(words in line for line in process.stdout):
+        raise AssertionError(f"waited for a line with {words}; the run ended with exit code {process.wait()}")
 
 
 def run_of(out: Path) -> Path:
@@ -160,9 +167,7 @@ def test_a_whole_run_leaves_everything_and_a_killed_one_catches_up_with_it_bitwi
         command("two_mm_one_trader", *SETTINGS, "--workers", "0", "--out", str(out)), cwd=ROOT,
         stdout=subprocess.PIPE, text=True, start_new_session=True,
     ) as process:  # fmt: skip
-        assert process.stdout is not None
-        while not process.stdout.readline().lstrip().startswith("3/4"):  # after the checkpoint of iteration 2
-            assert process.poll() is None
+        wait_for_line(process, "3/4")  # after the checkpoint of iteration 2
         os.killpg(process.pid, signal.SIGKILL)
     killed = run_of(out)
     assert not (killed / "status.json").exists()
@@ -182,12 +187,9 @@ def test_a_whole_run_leaves_everything_and_a_killed_one_catches_up_with_it_bitwi
 def test_ctrl_c_finishes_the_iteration_and_writes_the_report(tmp_path: Path) -> None:
     words = command("two_mm_one_trader", *SETTINGS, "--workers", "1", "--iterations", "500", "--out", str(tmp_path))
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        while "/500" not in process.stdout.readline():
-            assert process.poll() is None
+        wait_for_line(process, "/500")
         process.send_signal(signal.SIGINT)
-        rest, complaints = process.communicate(timeout=200)
+        rest, complaints = process.communicate(timeout=900)
     assert process.returncode == 0, complaints
     run = run_of(tmp_path)
     status = json.loads((run / "status.json").read_text())

@@ -17,12 +17,29 @@ from arena.training.ppo import LEAGUE, SelfPlayPPO, role_of
 
 OBJECT_STORE = 200 * 2**20
 """Bytes of shared memory: one iteration's blocks and the members on their way, with room to spare."""
+ATTEMPTS = 5
+"""How often a Ray of our own is started before the run gives up."""
 STUCK = 15
 """Iterations in a row without a critic that explains anything before it is an alarm."""
 CLIPPED = 0.1
 """Share of action components outside their range that is an alarm."""
 LOSSES = ("explained_variance", "luck", "entropy", "kl", "clip_fraction", "std", "policy_loss", "value_loss", "rows")
 """What is kept of a learner's statistics, by learner."""
+
+
+def start_ray(**options: Any) -> None:
+    """`ray.init`, tried again where Ray gives up: it allows a node 30 s to start, and a loaded machine may need more.
+
+    Raises what Ray raises when ATTEMPTS have failed.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(**options)
+            return
+        except Exception:  # Ray's "timed out during startup" is a bare Exception
+            ray.shutdown()
+            if attempt == ATTEMPTS:
+                raise
 
 
 @contextlib.contextmanager
@@ -33,7 +50,7 @@ def ray_session(workers: int, address: str | None, dashboard: bool) -> Iterator[
     if address:
         ray.init(address=address, **quiet)
     else:
-        ray.init(
+        start_ray(
             num_cpus=max(workers + 1, os.cpu_count() or 1),
             include_dashboard=dashboard,
             dashboard_host="127.0.0.1",

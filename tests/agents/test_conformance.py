@@ -62,6 +62,7 @@ def test_who_has_no_answer_says_so(name: str, agent: str, recipe: Any) -> None:
         recipe.sit(load(name).market, agent)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("name", "agent", "recipe"),
     [case for case in CASES if sits(case[0], case[2])],

@@ -13,6 +13,8 @@ from arena.league import snapshot
 from arena.scenario import Scenario, load
 from arena.training.prior import priors
 
+pytestmark = pytest.mark.anywhere
+
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:

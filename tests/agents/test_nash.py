@@ -101,6 +101,7 @@ def test_any_line_up_can_hold_one_and_drawn_starts_too():
     assert np.all(np.abs(action) <= 1.0)
 
 
+@pytest.mark.anywhere
 @pytest.mark.parametrize(
     ("name", "information"),
     [("logistic_duel", "feedback"), ("execution_game", "feedback"), ("noise_factor", "open_loop")],

@@ -80,6 +80,7 @@ def test_a_shift_of_one_product_s_quotes_looks_at_that_product_alone(market: Dea
         np.testing.assert_array_equal(moved, [f"[{name}]" in column for column in role.action.names])
 
 
+@pytest.mark.anywhere
 def test_a_shifted_action_does_not_depend_on_the_rows_beside_it(market: DealerMarket) -> None:
     role, act = market.roles[0], ConstantSpread().sit(market, "mm_0")
     shifts, rng = shifts_of(role, np.full(role.action.size, 0.2)), np.random.default_rng(2)
@@ -91,6 +92,7 @@ def test_a_shifted_action_does_not_depend_on_the_rows_beside_it(market: DealerMa
         np.testing.assert_array_equal(moved(seen[mine], np.zeros((1, role.action.size))), whole[mine])
 
 
+@pytest.mark.anywhere
 def test_candidates_side_by_side_play_as_they_would_alone(market: DealerMarket) -> None:
     role, acts = market.roles[0], naive_acts(market).acts
     shifts = shifts_of(role, np.full(role.action.size, 0.2))
@@ -117,6 +119,7 @@ def test_the_best_constant_finds_the_monopolist_half_spread() -> None:
     assert np.count_nonzero(found) == 1
 
 
+@pytest.mark.anywhere
 def test_the_affine_search_repeats_itself(market: DealerMarket) -> None:
     role, acts = market.roles[0], naive_acts(market).acts
     shifts, game = shifts_of(role, np.full(role.action.size, 0.2)), Game(market, 256)

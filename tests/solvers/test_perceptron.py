@@ -9,6 +9,8 @@ from numba import njit
 from arena.solvers import perceptron
 from arena.solvers.perceptron import forward, pack
 
+pytestmark = pytest.mark.anywhere
+
 F = np.float32
 
 

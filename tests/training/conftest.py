@@ -1,6 +1,7 @@
 """A small scenario for the training tests: two products, ten steps, tiny networks; everything else as shipped."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,14 @@ def networks(small: Scenario) -> Any:
         }
 
     return make
+
+
+def wait_for(what: str, done: Callable[[], bool], seconds: float = 600.0) -> None:
+    """Ask until it is so; fails with what was waited for."""
+    until = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.2)
 
 
 def all_new(seats: dict[str, Sequence[int]], groups: int = 1) -> dict[str, Lineup]:

@@ -15,6 +15,8 @@ from arena.training.block import EXPLOITER, NEW, Lineup, play_block
 from arena.training.frozen import Stack
 from tests.training.conftest import all_new
 
+pytestmark = pytest.mark.anywhere
+
 SEATS = {"maker": [0, 1], "executor": [0]}
 SEEDS = np.arange(100, 132, dtype=np.uint64)
 

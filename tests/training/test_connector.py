@@ -10,6 +10,8 @@ import torch
 from arena.training.block import Track
 from arena.training.connector import advantages, differences, luck, make_batch, returns_to_go
 
+pytestmark = pytest.mark.anywhere
+
 RNG = np.random.default_rng(5)
 
 

@@ -12,6 +12,8 @@ from arena.training.env_runner import BatchedEnvRunner, Failure, block_seeds, pl
 from arena.training.learner import fingerprint
 from arena.training.ppo import configure
 
+pytestmark = pytest.mark.anywhere
+
 
 def runner(scenario: Scenario, index: int = 0, workers: int = 0) -> BatchedEnvRunner:
     return BatchedEnvRunner(config=configure(scenario, workers=workers), worker_index=index, num_workers=workers)

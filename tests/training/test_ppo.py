@@ -13,7 +13,7 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 from arena.scenario import Scenario, load
 from arena.training.learner import fingerprint
 from arena.training.ppo import SelfPlayPPO, configure
-from tests.training.conftest import SMALL
+from tests.training.conftest import SMALL, wait_for
 
 pytestmark = pytest.mark.ray
 
@@ -127,13 +127,16 @@ def test_a_killed_worker_is_replaced_and_the_batch_stays_the_same(
         result = algorithm.train()
     assert result["env_runners"]["return"] == uninterrupted[0][2]["env_runners"]["return"]
     assert fingerprint(algorithm.learner_weights()) == uninterrupted[1]
-    for _ in range(20):
-        algorithm.train()
-        alive = algorithm.env_runner_group.healthy_env_runner_ids()
-        if alive:
-            break
-    assert algorithm.env_runner_group.num_remote_worker_restarts() == 1
-    assert alive == [1]
+    group = algorithm.env_runner_group
+
+    def replaced() -> bool:
+        algorithm.restore_env_runners(group)  # as every iteration does before it plays
+        return bool(group.healthy_env_runner_ids() == [1])
+
+    wait_for("Ray to start another worker in the place of the killed one", replaced)
+    algorithm.train()
+    (another,) = group.foreach_env_runner(lambda _: os.getpid(), local_env_runner=False)
+    assert another != process
     algorithm.stop()
 
 

@@ -32,6 +32,7 @@ def test_it_beats_naive_play(small: Scenario, seat: str) -> None:
     assert gain.mean() > 5.0 * gain.std() / np.sqrt(2048)
 
 
+@pytest.mark.anywhere
 def test_the_same_seed_gives_the_same_weights_and_a_warm_start_keeps_them(small: Scenario) -> None:
     def run(**more: Any) -> dict[str, np.ndarray]:
         given = {"iterations": 2, "games": 16, "seed": 4, **more}

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from arena.training.session import STUCK, alarms, line_of
+from arena.training import session
+from arena.training.session import ATTEMPTS, STUCK, alarms, line_of, start_ray
 
 GOOD = {
     "iteration": 1,
@@ -68,3 +69,21 @@ def test_a_critic_that_explains_nothing_is_an_alarm_only_when_it_stays_so() -> N
     assert alarms([dead] * (STUCK - 1) + [GOOD], ["maker"]) == []
     (found,) = alarms([dead] * STUCK, ["maker"])
     assert "the critic explained nothing" in found
+
+
+@pytest.mark.parametrize("failures", [0, 1, ATTEMPTS - 1, ATTEMPTS])
+def test_ray_is_started_again_when_it_gives_up(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def init(**options: Any) -> None:
+        calls.append(options)
+        if len(calls) <= failures:
+            raise Exception("The current node timed out during startup.")  # a bare Exception, as Ray's
+
+    monkeypatch.setattr(session.ray, "init", init)
+    if failures < ATTEMPTS:
+        start_ray(num_cpus=2)
+    else:
+        with pytest.raises(Exception, match="timed out during startup"):
+            start_ray(num_cpus=2)
+    assert calls == [{"num_cpus": 2}] * min(failures + 1, ATTEMPTS)

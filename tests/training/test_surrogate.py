@@ -100,6 +100,7 @@ def test_every_row_is_used_once_per_pass_in_pieces_of_equal_size(small: Scenario
     assert seen["rows"] == 100
 
 
+@pytest.mark.anywhere
 def test_the_same_generator_gives_the_same_weights_bitwise(small: Scenario) -> None:
     results = []
     for _ in range(2):

@@ -12,6 +12,8 @@ from scipy import stats
 
 from arena.markets.parts import draws
 
+pytestmark = pytest.mark.anywhere
+
 P = 1e-5
 GAMES = 100_000
 MASK = (1 << 64) - 1

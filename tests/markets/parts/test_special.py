@@ -9,6 +9,8 @@ from numba import njit
 
 from arena.markets.parts import special
 
+pytestmark = pytest.mark.anywhere
+
 
 @njit
 def _all(x, positive, turns, out):

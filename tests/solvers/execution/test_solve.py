@@ -19,6 +19,8 @@ from arena.solvers.execution.solve import (
     solve_execution,
 )
 
+pytestmark = pytest.mark.anywhere
+
 E1 = {"horizon": 1.0, "running_penalty": 0.5, "terminal_penalty": 5.0, "permanent_impact": 0.3, "temporary_impact": 0.2}
 E2 = {"horizon": 1.0, "running_penalty": 0.4, "terminal_penalty": 4.0, "permanent_impact": 0.2, "temporary_impact": 0.1}
 MIXED = {

@@ -24,6 +24,8 @@ from arena.solvers.finite.matrix_game import (
     zero_sum_view,
 )
 
+pytestmark = pytest.mark.anywhere
+
 ROCK_PAPER_SCISSORS = np.array([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]])
 CHICKEN = MatrixGame(np.array([[[6.0, 2], [7, 0]], [[6, 7], [2, 0]]]), ("driver", "driver"))
 

@@ -13,6 +13,8 @@ from arena.solvers.makers_traders.costs import GeneralCost
 from arena.solvers.makers_traders.open_loop import MakersTraders, NoEquilibrium, makers_traders, solve_makers_traders
 from arena.solvers.makers_traders.shares import GeneralShare, Logistic, Relative
 
+pytestmark = pytest.mark.anywhere
+
 BASE = {
     "horizon": 1.0,
     "running_penalty": 0.1,

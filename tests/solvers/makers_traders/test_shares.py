@@ -4,6 +4,8 @@ import pytest
 from arena.solvers.makers_traders.costs import GeneralCost, QuadraticCost, cost_conditions, stage_rates, trading_cost
 from arena.solvers.makers_traders.shares import GeneralShare, Logistic, Relative, stage_quotes
 
+pytestmark = pytest.mark.anywhere
+
 
 def logistic_by_hand(sharpness):
     def value(d):
