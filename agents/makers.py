@@ -4,9 +4,9 @@ A recipe is plain data from a scenario; `sit` reads the market once and returns 
 noise [batch, K]) -> action [batch, K]` in [-1, 1]. Acts keep no state between calls.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -15,6 +15,7 @@ from agents.executors import TWAP
 from agents.nash import NashMaker
 from agents.optimal_makers import GibbsMaker, HJBMaker, MPEMaker, as_action
 from arena.layout import STRICT
+from arena.markets.catalogue import kit_of
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.settings import inverse_decay, naive_half_spread
 from arena.markets.market import Role
@@ -22,11 +23,6 @@ from arena.markets.market import Role
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-
-RISK_AVERSIONS = tuple(float(x) for x in np.geomspace(0.01, 30.0, 12))
-"""The grid, in 1/currency, over which `tune_avellaneda_stoikov` searches."""
-TUNING = 0xA5
-"""Stream of its games, apart from those of training and evaluation."""
 
 
 class ConstantSpread(BaseModel):
@@ -139,45 +135,11 @@ def naive_profile(market: DealerMarket) -> dict[str, "ConstantSpread | TWAP"]:
     return {**makers, **{seat: TWAP() for seat in market.executor_names}}
 
 
-def tune_avellaneda_stoikov(
-    market: DealerMarket,
-    seat: str = "mm_0",
-    others: Mapping[str, Act] | None = None,
-    recipe: AvellanedaStoikov | None = None,
-    risk_aversions: Sequence[float] = RISK_AVERSIONS,
-    games: int = 256,
-    seed: int = 0,
-) -> AvellanedaStoikov:
-    """The recipe with the best mean return of a seat over a grid, every cell on the same seeds; deterministic.
-
-    Searched are the risk aversion and, unless the recipe fixes it, the fill decay: the rule's own k, and the inverse
-    of the naive half-spread, which is the decay a maker would measure on its own fills among equal rivals.
-    `others` are acts of the other seats; left out, they play the naive profile.
-    """
-    from arena.game import Game
-    from arena.rollout import play, seeds_of
-
-    recipe = recipe or AvellanedaStoikov()
-    role = next(role for role in market.roles if seat in role.agents)
-    players = {agent: one.sit(market, agent) for agent, one in naive_profile(market).items()} | dict(others or {})
-    seeds = seeds_of(seed, games, TUNING)
-    own = 1.0 / max(naive_half_spread(market), 1e-6)
-    decays = [recipe.fill_decay] if recipe.fill_decay else list(dict.fromkeys([market.flow.rule.numbers()[0], own]))
-    cells = [
-        recipe.model_copy(update={"risk_aversion": float(ra), "fill_decay": float(k)})
-        for k in decays
-        for ra in risk_aversions
-    ]
-    game, score = Game(market, games), []
-    for cell in cells:
-        result = play(game, {**players, seat: cell.sit(market, seat)}, seeds)
-        score.append(float(result.returns[role.name][:, role.agents.index(seat)].mean()))
-    return cells[int(np.argmax(score))]
-
-
 @lru_cache(maxsize=32)
 def _tuned(market: DealerMarket, seat: str, recipe: AvellanedaStoikov) -> AvellanedaStoikov:
-    return tune_avellaneda_stoikov(market, seat, recipe=recipe)
+    kit: Any = kit_of(market)  # games are played by who stands above the rules, never by a recipe's own room
+    found: AvellanedaStoikov = kit.tuned(market, seat, recipe)
+    return found
 
 
 def _quoting(

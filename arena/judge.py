@@ -6,6 +6,7 @@
 All games here come from named streams of the evaluation's seed; training never sees them.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,24 +18,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.executors import TWAP, AlmgrenChriss
 from agents.learned import player
-from agents.makers import AvellanedaStoikov, ConstantSpread, tune_avellaneda_stoikov
-from agents.optimal_makers import HJBMaker, MPEMaker
 from arena.game import Game
 from arena.gaps.nash_gap import NashGap, nash_gap
 from arena.gaps.profile import Job, Profile, Search, Train, Weights, naive_acts
 from arena.league import snapshot, tournament
 from arena.league.snapshot import SnapshotError
 from arena.league.tournament import Entrant, PayoffTensor, in_seat, seated
-from arena.markets.dealer import accounts as metrics
-from arena.markets.dealer.curves import quote_curves
-from arena.markets.dealer.theory.beside import against_theory
-from arena.markets.market import Role
-from arena.rollout import Act, play, seeds_of
+from arena.markets.catalogue import part
+from arena.markets.market import Market, Role
+from arena.rollout import Act, Rollout, play, seeds_of
+from arena.runs.estimates import paired, ratio
 from arena.runs.record import record, write_record
 from arena.runs.run_folder import RunFolder
 from arena.scenario import EvaluationSettings, Scenario, TrainingSettings
+from arena.theory import beside as in_theory
 
 EPISODES = 256
 """Games of the final profile, and of each line-up beside it, that are kept for the report."""
@@ -43,13 +41,10 @@ PAIRED = 8
 trader that is no worse from one that is takes many games."""
 FINAL_GAMES, COMPARED_GAMES = 31, 32
 """Streams of game seeds: the kept games, and the comparisons with baselines."""
-GAP, SAVING, OPTIMUM = 0.05, 0.05, 0.97
-"""What a run must reach: the gap's upper bound as a share of the naive profile's, the trader's saving, and a lone
-maker's share of the way from a constant spread to the optimum."""
+GAP = 0.05
+"""What every run must reach: the gap's upper bound as a share of the naive profile's."""
 RESPONDER = {"epochs": 2, "minibatch": 3200, "schedule": "linear"}
-"""Training settings of best responders where they differ from self-play's (docs/judging.md)."""
-AMONG_LUCK = {"learning_rate": 6e-3, "gae_lambda": 0.9}
-"""And where orders arrive at random: few games, large steps."""
+"""Training settings of best responders where they differ from self-play's (docs/judging.md); a kit may add to them."""
 WARM_LEARNING_RATE = 1e-3
 """Step size of responders that start from the profile's own weights: they look for improvements nearby."""
 
@@ -57,6 +52,20 @@ LEARNED = "learned"
 """Label of the seats that the trained policies play."""
 
 Say = Callable[[str], None]
+Rivals = Callable[[Market, str, Mapping[str, Act]], Mapping[str, Any]]
+Targets = Callable[[Sequence["Pair"], float], Sequence[tuple[str, float, float]]]
+Keep = Callable[[Market, Rollout, Mapping[str, Mapping[str, Act]]], dict[str, Any]]
+Beside = Callable[[Market, Mapping[str, Act], Sequence[Mapping[str, Any]], int], dict[str, Any] | None]
+
+
+class Pair(NamedTuple):
+    """A seat's player and a rival in its seat on the same seeds: rewards [games] each, and the row of comparisons."""
+
+    seat: str
+    other: str
+    ours: np.ndarray
+    theirs: np.ndarray
+    row: dict[str, Any]
 
 
 class Verdict(NamedTuple):
@@ -195,13 +204,15 @@ def gap_line(
 
 @lru_cache(maxsize=8)
 def _naive_gap(
-    market: Any, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
+    market: Market, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
 ) -> NashGap:
     search = replace(_search(market, training, evaluation, quick, cores), views=False)
     return nash_gap(market, naive_acts(market), search)
 
 
-def _search(market: Any, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int) -> Search:
+def _search(
+    market: Market, training: TrainingSettings, evaluation: EvaluationSettings, quick: bool, cores: int
+) -> Search:
     from arena.training.prior import reaches
 
     reach = reaches(market)
@@ -221,12 +232,13 @@ def _search(market: Any, training: TrainingSettings, evaluation: EvaluationSetti
 
 
 def trainer(
-    market: Any, training: TrainingSettings, evaluation: EvaluationSettings, cores: int = 1, share: float = 1.0
+    market: Market, training: TrainingSettings, evaluation: EvaluationSettings, cores: int = 1, share: float = 1.0
 ) -> Train:
     """Trains best responders on `cores` threads, `share` of the evaluation's iterations each."""
     from arena.training.responder import train_responder
 
-    fresh = training.model_copy(update=RESPONDER | (AMONG_LUCK if market.flow.orders == "poisson" else {}))
+    here: Callable[[Market], dict[str, Any]] = part(market, "responder", lambda _: {})
+    fresh = training.model_copy(update=RESPONDER | here(market))
     warm = fresh.model_copy(update={"learning_rate": WARM_LEARNING_RATE})
     iterations = max(1, round(share * evaluation.responder_iterations))
 
@@ -251,8 +263,7 @@ def judge(
     run: RunFolder, scenario: Scenario, profile: Profile, iteration: int, *, cores: int = 1, say: Say = lambda _: None
 ) -> Verdict:
     """Everything about a profile, written into the run folder, whose league/ enters the tournament if there is one."""
-    market: Any = scenario.market
-    evaluation = scenario.evaluation
+    market, evaluation = scenario.market, scenario.evaluation
     started = time.perf_counter()
 
     def tell(what: str) -> None:
@@ -270,13 +281,13 @@ def judge(
     run.drop_lines_after("nash_gap.jsonl", iteration - 1)
     run.add_line("nash_gap.jsonl", line)
     tell(f"Nash gap: {gap.nashconv:.4g}, {100 * gap.relative:.3g} % of the naive profile's")
-    others = _baselines(scenario, profile)
+    others = _rivals(scenario, profile)
     comparisons = compare(scenario, profile, others, gap.relative_high)
     run.write_json("comparisons.json", comparisons)
     _final_games(run, scenario, profile, others)
     tell("final games and comparisons")
-    lines = run.lines("nash_gap.jsonl")
-    if (theory := against_theory(market, profile.acts, lines, evaluation.seed)) is not None:
+    beside: Beside = part(market, "beside", in_theory)
+    if (theory := beside(market, profile.acts, run.lines("nash_gap.jsonl"), evaluation.seed)) is not None:
         run.write_json("theory.json", theory)
         tell("what theory says")
     return Verdict(gap, tensor, ratings, comparisons)
@@ -286,79 +297,69 @@ def compare_again(run: RunFolder, scenario: Scenario, profile: Profile) -> dict[
     """The comparisons with baselines alone, beside the Nash gap that the run folder already holds."""
     measured = run.lines("nash_gap.jsonl")
     gap = measured[-1].get("relative_high") if measured else None
-    comparisons = compare(scenario, profile, _baselines(scenario, profile), gap)
+    comparisons = compare(scenario, profile, _rivals(scenario, profile), gap)
     run.write_json("comparisons.json", comparisons)
     return comparisons
 
 
-def _baselines(scenario: Scenario, profile: Profile) -> dict[tuple[str, str], Act]:
-    """Baselines by (seat, name) for one seat of each role, a learning one if there is; tuned against these others."""
-    market: Any = scenario.market
+def _rivals(scenario: Scenario, profile: Profile) -> dict[tuple[str, str], Act]:
+    """Rivals by (seat, name) for one seat of each role, a learning one if there is; tuned against these others."""
+    market = scenario.market
+    named: Rivals = part(market, "rivals", _untuned)
     out: dict[tuple[str, str], Act] = {}
     for role in market.roles:
         seat = next((s for s in role.agents if profile.labels[s] == LEARNED), role.agents[0])
         others = {agent: act for agent, act in profile.acts.items() if agent != seat}
-        recipes: list[Any] = [TWAP(), AlmgrenChriss()]
-        if role.name == "maker":
-            recipes = [AvellanedaStoikov(), ConstantSpread(), MPEMaker() if len(role.agents) > 1 else HJBMaker()]
-        for recipe in recipes:
-            try:
-                tuned = recipe.kind == "avellaneda_stoikov"
-                own = tune_avellaneda_stoikov(market, seat, others) if tuned else recipe
-                out[seat, recipe.kind] = own.sit(market, seat)
-            except ValueError:  # it needs columns that this market hides, or impact that it does not have
-                continue
+        for name, recipe in named(market, seat, others).items():
+            with contextlib.suppress(ValueError):  # it needs columns that this market hides, or terms it does not have
+                out[seat, name] = recipe.sit(market, seat)
     return out
+
+
+def _untuned(market: Market, seat: str, others: Mapping[str, Act]) -> Mapping[str, Any]:
+    """The rivals of a seat where the kit names none: the scripted players of its role."""
+    role = next(role.name for role in market.roles if seat in role.agents)
+    return tournament.recipes_of(market).get(role, {})
 
 
 def compare(
     scenario: Scenario, profile: Profile, others: Mapping[tuple[str, str], Act], gap: float | None
 ) -> dict[str, Any]:
-    """Paired comparisons of the profile's seats with baselines in them, and which targets of self-play are reached.
+    """Paired comparisons of the profile's seats with rivals in them, and which targets of self-play are reached.
 
-    For an executor, `saving` is the share of the baseline's cost plus penalties (its reward with the other sign) that
-    the profile's trader saves. A target is reached when the interval's worse end reaches it. `gap` is the upper bound
-    of the Nash gap as a share of the naive profile's, if it was measured.
+    Where rewards are costs, `saving` is the share of the rival's cost (its reward with the other sign) that the
+    profile's player saves. A target is reached when the interval's worse end reaches it. `gap` is the upper bound of
+    the Nash gap as a share of the naive profile's, if it was measured.
     """
-    market: Any = scenario.market
-    evaluation = scenario.evaluation
+    market, evaluation = scenario.market, scenario.evaluation
     game, games = Game(market, evaluation.games), PAIRED * evaluation.games
     seeds = np.split(seeds_of(evaluation.seed, games, COMPARED_GAMES), PAIRED)
+    costs: tuple[str, ...] = part(market, "COSTS", ())
+    paying = {seat for role in market.roles if role.name in costs for seat in role.agents}
 
     def returns(acts: Mapping[str, Act]) -> dict[str, np.ndarray]:
-        rollouts = [play(game, acts, part) for part in seeds]
+        rollouts = [play(game, acts, some) for some in seeds]
         return {seat: np.concatenate([one.returns_of(seat) for one in rollouts]) for seat in acts}
 
     base = returns(profile.acts)
-    instead: dict[tuple[str, str], np.ndarray] = {}
-    rows: list[dict[str, Any]] = []
-    targets: list[dict[str, Any]] = []
-    learned = {seat for seat, label in profile.labels.items() if label == LEARNED}
-    if gap is not None and learned and np.isfinite(gap):
-        targets.append(_target("Nash gap as a share of the naive profile's, upper bound", gap, GAP, True))
+    pairs: list[Pair] = []
     for (seat, name), act in others.items():
         ours, theirs = base[seat], returns({**profile.acts, seat: act})[seat]
-        instead[seat, name] = theirs
-        difference, p = metrics.paired(ours, theirs, evaluation.confidence)
+        difference, p = paired(ours, theirs, evaluation.confidence)
         row = {"seat": seat, "player": profile.labels[seat], "other": name, **difference._asdict(), "p": p}
         row |= {"mean_player": float(ours.mean()), "mean_other": float(theirs.mean())}
-        saving = metrics.ratio(ours - theirs, -theirs, evaluation.confidence)
-        if seat in market.executor_names:
-            row["saving"] = saving._asdict()
-        rows.append(row)
-        if seat in learned and name in ("avellaneda_stoikov", "almgren_chriss"):
-            targets.append(_target(f"{seat} over {name} in its seat, lower bound, $ per game", difference.low, 0.0))
-        if seat in learned and name == "twap":
-            targets.append(
-                _target(f"{seat}: share of twap's cost and penalties saved, lower bound", saving.low, SAVING)
-            )
-    for seat in learned & {seat for seat, name in instead if name == "hjb_maker"}:
-        flat, best = instead[seat, "constant_spread"], instead[seat, "hjb_maker"]
-        share = metrics.ratio(base[seat] - flat, best - flat, evaluation.confidence)
-        words = f"{seat}: share of the way from a constant spread to the optimum, lower bound"
-        targets.append(_target(words, share.low, OPTIMUM))
+        if seat in paying:
+            row["saving"] = ratio(ours - theirs, -theirs, evaluation.confidence)._asdict()
+        pairs.append(Pair(seat, name, ours, theirs, row))
+    learned = {seat for seat, label in profile.labels.items() if label == LEARNED}
+    targets: list[dict[str, Any]] = []
+    if gap is not None and learned and np.isfinite(gap):
+        targets.append(_target("Nash gap as a share of the naive profile's, upper bound", gap, GAP, True))
+    wanted: Targets = part(market, "targets", lambda pairs, confidence: [])
+    found = wanted([pair for pair in pairs if pair.seat in learned], evaluation.confidence)
+    targets += [_target(*one) for one in found]
     about = {"schema_version": 1, "games": games, "confidence": evaluation.confidence}
-    return {**about, "rows": rows, "targets": targets}
+    return {**about, "rows": [pair.row for pair in pairs], "targets": targets}
 
 
 def _target(name: str, value: float, bound: float, below: bool = False) -> dict[str, Any]:
@@ -368,9 +369,8 @@ def _target(name: str, value: float, bound: float, below: bool = False) -> dict[
 
 
 def _final_games(run: RunFolder, scenario: Scenario, profile: Profile, others: Mapping[tuple[str, str], Act]) -> None:
-    """Games of the profile and of each baseline in it, on the same seeds, with the quotes seen on the way."""
-    market: Any = scenario.market
-    evaluation = scenario.evaluation
+    """Games of the profile and of each rival in it, on the same seeds, and what the kit keeps of them."""
+    market, evaluation = scenario.market, scenario.evaluation
     count = min(EPISODES, evaluation.games)
     game, seeds = Game(market, count), seeds_of(evaluation.seed, count, FINAL_GAMES)
     names: dict[str, str] = {
@@ -382,12 +382,13 @@ def _final_games(run: RunFolder, scenario: Scenario, profile: Profile, others: M
     for stale in episodes.glob("part-*.parquet"):
         stale.unlink()
     write_record(record(market, final.state, names), episodes)
-    quoting = {names[s]: profile.acts[s] for s in reversed(market.maker_names)}
+    shown = {role.name: {names[s]: profile.acts[s] for s in reversed(role.agents)} for role in market.roles}
+    roles = {seat: role.name for role in market.roles for seat in role.agents}
     for (seat, name), act in others.items():
-        if seat in market.maker_names:
-            quoting.setdefault(name, act)
+        shown[roles[seat]].setdefault(name, act)
         played = play(game, {**profile.acts, seat: act}, seeds, trace=True)
         assert played.state is not None
         write_record(record(market, played.state, {**names, seat: name}, f"{seat}-{name}"), episodes)
-    product = market.executors[0].product if market.executors else None
-    run.write_json("curves.json", quote_curves(market, final, quoting, product))
+    keep: Keep | None = part(market, "keep", None)
+    if keep is not None:
+        run.write_json("curves.json", keep(market, final, shown))

@@ -127,7 +127,7 @@ def judge(run: Any, scenario: Any, algorithm: Any, gauges: Any, cores: int, say:
     else:
         gap, line = judge.gap_line(scenario, profile, done, quick=True, cores=cores)
         run.add_line("nash_gap.jsonl", line)
-        if "meta_strategy" in scenario.league.model_dump_json():
+        if scenario.league.follows_payoffs:
             entrants = judge.entrants_of(scenario, profile, run.path / "league")
             games, seed = scenario.evaluation.tournament_games, scenario.evaluation.seed
             tensor = tournament.pay_offs(scenario.market, entrants, games=games, seed=seed + done)

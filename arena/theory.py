@@ -71,3 +71,54 @@ def answer(market: Market, information: str = "open_loop") -> Answer | str:
             return found
         why.append(found)
     return "\n".join(dict.fromkeys(why)) or f"theory has no answer for a market of model '{market.model}'"
+
+
+def beside(
+    market: Market, acts: Mapping[str, Any], measured: Sequence[Mapping[str, Any]], seed: int
+) -> dict[str, Any] | None:
+    """What theory.json holds where the kit says nothing better: theory's headline and drawings, and the gap.
+
+    None where theory is silent. `measured` are the lines of nash_gap.jsonl; a kit's own `beside` also plays `acts`.
+    """
+    for information in INFORMATION:
+        found = answer(market, information)
+        if not isinstance(found, str):
+            told = {"schema_version": 1, "gap": gap_lines(measured), "sentence": f"{found.headline()}."}
+            return {**told, "panels": as_drawn(found), "tables": views(measured)}
+    return None
+
+
+def gap_lines(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """Exact NashConv by iteration and, where it was measured beside it, what the search found."""
+    out = []
+    for line in measured:
+        if line["seats"] and all(seat["kind"] == "exact" for seat in line["seats"]):
+            one = {"iteration": line["iteration"], "exact": line["nashconv"]}
+            if "search" in line:
+                beside = line["search"]
+                one |= {"learned": beside["nashconv"], "learned_low": beside["low"], "learned_high": beside["high"]}
+            out.append(one)
+    return out
+
+
+def views(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The newest exact gap from other starts, in sub-games and against replayed opponents, as a table."""
+    last = measured[-1].get("views", {}) if measured else {}
+    if not last:
+        return []
+    rows = [
+        [name, f"{one['nashconv']:.5f}", f"{one['naive_nashconv']:.3f}", f"{100 * one['relative']:.3f} %",
+         ", ".join(f"{seat} {gain:.5f}" for seat, gain in one["seats"].items())]
+        for name, one in last.items()
+    ]  # fmt: skip
+    head = ["opponents, starts", "NashConv, $ per game", "naive profile's", "share", "gain of each seat"]
+    return [{"caption": "The exact gap from other starts, and against replayed paths", "head": head, "rows": rows}]
+
+
+def as_drawn(told: Answer) -> list[dict[str, Any]]:
+    """An answer's own panels."""
+    return [
+        {"title": p.title, "x_label": p.x_label, "y_label": p.y_label, "x": list(p.x),
+         "series": [{"name": name, "y": list(y)} for name, y in p.lines.items()]}
+        for p in told.panels()
+    ]  # fmt: skip

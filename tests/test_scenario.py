@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ruamel.yaml import YAML
 
 from agents.makers import ConstantSpread, naive_profile
 from arena.game import Game
+from arena.markets import catalogue
 from arena.rollout import play, seeds_of
 from arena.scenario import FOLDER, Scenario, ScenarioError, dump, json_schema, load, loads, packaged
 
@@ -35,6 +37,14 @@ HASHES = {
     "two_mm_one_trader": "cf31d03480a9f317aeb59874b50f1a61955108aa3077cc46fc9cd78838295841",
 }
 """What a run folder keeps and is checked against when it is opened again: no release may change one unsaid."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _shipped_markets_alone() -> Iterator[None]:
+    """Sentences list the markets that are known; other tests make theirs known to the same process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue, "_added", {})
+        yield
 
 
 def tree_of(path: Path) -> dict[str, Any]:

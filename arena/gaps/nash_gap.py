@@ -7,53 +7,29 @@ search. A search chooses its best candidate on one set of games and is judged on
 game with the profile itself, so its interval needs no correction for the choice. A searched gain can be negative and is
 reported as such; in the sum it counts as 0, because staying is a response too, but its noise stays in the interval.
 
-Engines stand in `ENGINES`, best first; the first one that applies to a market and profile is used. Exact
-engines may add *views*: the same game's gap from other starts, in later sub-games, or against replayed opponents.
+A market's kit lists its `ENGINES`, best first, and the search comes after them; the first one that applies to a market
+and profile is used. Exact engines may add *views*: the same game's gap from other starts, in later sub-games, or
+against replayed opponents.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from arena.gaps.profile import Profile, Search, SeatGain
 from arena.gaps.search import half_width
+from arena.markets.catalogue import Engine, part
+from arena.markets.market import Market
+
+SEARCH = Engine("search", "arena.gaps.search")
 
 
-class Engine(NamedTuple):
-    """A way to find best responses. Its module has
-
-        applies(market, profile) -> bool       whether its answer holds for this market and profile
-        gains(market, profile, search) -> one SeatGain per seat
-
-    and is imported when the market's orders are of its kind, for most of them need torch.
-    """
-
-    name: str
-    module: str
-    orders: str = ""
-
-    def applies(self, market: Any, profile: Profile) -> bool:
-        """Whether it covers a market and a profile."""
-        return self.orders in ("", market.flow.orders) and import_module(self.module).applies(market, profile)
-
-    def gains(self, market: Any, profile: Profile, search: Search) -> Sequence[SeatGain]:
-        """The gain of each seat's best response."""
-        return import_module(self.module).gains(market, profile, search)
-
-
-ENGINES: tuple[Engine, ...] = (
-    Engine("lattice", "arena.markets.dealer.gaps.lattice"),
-    Engine("riccati", "arena.markets.dealer.gaps.riccati", "fluid"),
-    Engine("gradient", "arena.markets.dealer.gaps.gradient", "fluid"),
-    Engine("hjb", "arena.markets.dealer.gaps.hjb", "fluid"),
-    Engine("own inventory", "arena.markets.dealer.gaps.own_inventory", "poisson"),
-    Engine("dynamic programming", "arena.markets.dealer.gaps.poisson", "poisson"),
-    Engine("search", "arena.gaps.search"),
-)
-"""Best first; the last one always applies. `hjb` covers nothing that `gradient` does not; it is there to be named."""
+def engines(market: Market) -> tuple[Engine, ...]:
+    """A market's exact engines, best first, and the search, which always applies."""
+    exact: tuple[Engine, ...] = part(market, "ENGINES", ())
+    return (*exact, SEARCH)
 
 
 @dataclass(frozen=True)
@@ -107,15 +83,16 @@ class NashGap:
 
 
 def nash_gap(
-    market: Any, profile: Profile, search: Search, *, naive: NashGap | None = None, engine: str = ""
+    market: Market, profile: Profile, search: Search, *, naive: NashGap | None = None, engine: str = ""
 ) -> NashGap:
     """Gains of all seats by the best engine that applies, or the named one; `naive` is the naive profile's by the same.
 
     Raises ValueError for a named engine that is not there or does not cover this market and profile.
     """
-    named = [one for one in ENGINES if engine in ("", one.name)]
+    known = engines(market)
+    named = [one for one in known if engine in ("", one.name)]
     if not named:
-        raise ValueError(f"engine: found {engine!r}; allowed are {', '.join(one.name for one in ENGINES)}")
+        raise ValueError(f"engine: found {engine!r}; allowed are {', '.join(one.name for one in known)}")
     fitting = [one for one in named if one.applies(market, profile)]
     if not fitting:
         raise ValueError(

@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field
 
 from arena.layout import STRICT
 from arena.league import matchmaking, snapshot
-from arena.league.matchmaking import Latest, Matchmaking, Mixture, Part, Pool, Prioritised, Uniform
+from arena.league.matchmaking import Latest, Matchmaking, Mixture, Part, Pool, Prioritised, Uniform, follows_payoffs
 from arena.league.promotion import Decision, PromotionSettings, decide, paired_gains
 from arena.league.ratings import Rating, rate
 from arena.league.snapshot import Record, Snapshot, SnapshotError, SnapshotExistsError, Weights
@@ -63,6 +63,11 @@ class LeagueSettings(BaseModel):
         default_factory=dict, description="exploiters by role name; a role left out has none"
     )
     resident_megabytes: float = Field(256.0, gt=0, description="memory for frozen weights; the rest stays on disk (MB)")
+
+    @property
+    def follows_payoffs(self) -> bool:
+        """Whether any rule draws from the equilibrium of the pay-off tensor."""
+        return follows_payoffs(self.matchmaking) or follows_payoffs(self.elsewhere)
 
 
 @dataclasses.dataclass

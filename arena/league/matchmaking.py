@@ -110,6 +110,12 @@ class Mixture(BaseModel):
 Matchmaking = Annotated[Latest | Uniform | Prioritised | MetaStrategy | Mixture, Field(discriminator="kind")]
 
 
+def follows_payoffs(rule: Matchmaking) -> bool:
+    """Whether a rule draws from the equilibrium of the pay-off tensor, which then must be played now and again."""
+    parts = [part.of for part in rule.parts] if isinstance(rule, Mixture) else [rule]
+    return any(isinstance(one, MetaStrategy) for one in parts)
+
+
 def raw(seed: int, purpose: str, iteration: int, count: int) -> np.ndarray:
     """uint64 [count] that depend on the arguments only (Philox 4x64 keyed by a hash of seed and purpose)."""
     key = np.frombuffer(hashlib.blake2b(f"{seed}|{purpose}".encode(), digest_size=16).digest(), dtype=np.uint64)

@@ -6,20 +6,19 @@ played once: each seed twice, with the seats swapped in between, and the two sea
 one `Game`: its games are cut into slots, and an entrant acts once per step for all its games in a seat.
 """
 
+import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.executors import TWAP, AlmgrenChriss
-from agents.makers import AvellanedaStoikov, ConstantSpread
-from agents.optimal_makers import HJBMaker, MPEMaker
 from arena.game import Game
 from arena.league.ratings import Comparisons, plackett_luce
-from arena.markets.market import Role
+from arena.markets.catalogue import part
+from arena.markets.market import Market, Role
 from arena.rollout import Act, play, seeds_of
 from arena.solvers.finite.alpha_rank import alpha_rank
 from arena.solvers.finite.matrix_game import MatrixGame, correlated_equilibrium, nash_conv, zero_sum_nash, zero_sum_view
@@ -60,7 +59,7 @@ class PayoffTensor:
         return MatrixGame(self.mean, self.roles)
 
 
-def pay_offs(market: Any, entrants: Entrants, *, games: int, seed: int) -> PayoffTensor:
+def pay_offs(market: Market, entrants: Entrants, *, games: int, seed: int) -> PayoffTensor:
     """Plays every profile of the entrants on the same seeds.
 
     Raises ValueError when a role has no entrant. Lists are cut to `MEMBERS` and to `LARGEST` profiles.
@@ -155,7 +154,7 @@ def _seatings(axes: Sequence[tuple[str, str]], swaps: Mapping[str, bool]) -> lis
 
 
 def _play_all(
-    market: Any, axes: Sequence[tuple[str, str]], lists: Mapping[str, Sequence[str]], entrants: Entrants,
+    market: Market, axes: Sequence[tuple[str, str]], lists: Mapping[str, Sequence[str]], entrants: Entrants,
     profiles: Sequence[Sequence[int]], seeds: NDArray[np.uint64], bench: Mapping[str, Act],
 ) -> NDArray[np.float64]:  # fmt: skip
     """Returns [profiles, seeds, N] of profiles given per seat; slots of one game are dealt to many profiles."""
@@ -197,7 +196,7 @@ def _shared(acts: Sequence[Act], width: int) -> Act:
     return act
 
 
-def seated(market: Any, role: Role, recipe: Any) -> Entrant:
+def seated(market: Market, role: Role, recipe: Any) -> Entrant:
     """A recipe as an entrant of a role: one act where all seats are alike, else one that knows each seat's terms.
 
     Raises ValueError where it cannot sit.
@@ -205,29 +204,22 @@ def seated(market: Any, role: Role, recipe: Any) -> Entrant:
     return recipe.sit(market, role.agents[0]) if role.alike else {a: recipe.sit(market, a) for a in role.agents}
 
 
-def baselines(market: Any) -> dict[str, dict[str, Entrant]]:
-    """The scripted entrants of each role, those that can sit in this market."""
-    recipes: dict[str, Sequence[Any]] = {
-        "maker": (
-            ConstantSpread(),
-            ConstantSpread(half_spread="inverse_decay"),
-            AvellanedaStoikov(),
-            MPEMaker() if market.makers.count > 1 else HJBMaker(),
-        ),
-        "executor": (TWAP(), AlmgrenChriss()),
-    }
+def baselines(market: Market) -> dict[str, dict[str, Entrant]]:
+    """The scripted entrants of each role that the market's kit names, those that can sit in this market."""
+    recipes = recipes_of(market)
     out: dict[str, dict[str, Entrant]] = {}
     for role in market.roles:
         own = out.setdefault(role.name, {})
-        for recipe in recipes[role.name]:
-            name = (
-                recipe.kind if recipe.kind != "constant_spread" or recipe.half_spread == "naive" else "monopoly_spread"
-            )
-            try:
+        for name, recipe in recipes.get(role.name, {}).items():
+            with contextlib.suppress(ValueError):  # it needs columns that this market hides
                 own[name] = seated(market, role, recipe)
-            except ValueError:  # it needs columns that this market hides
-                continue
     return out
+
+
+def recipes_of(market: Market) -> Mapping[str, Mapping[str, Any]]:
+    """Role -> name -> recipe of the market's scripted players; none where its kit names none."""
+    listed: Callable[[Market], Mapping[str, Mapping[str, Any]]] = part(market, "baselines", lambda _: {})
+    return listed(market)
 
 
 def meta(tensor: PayoffTensor) -> dict[str, Any]:
@@ -262,7 +254,7 @@ def meta(tensor: PayoffTensor) -> dict[str, Any]:
 
 
 def rate_all(
-    market: Any, entrants: Entrants, tensor: PayoffTensor, *, seed: int, confidence: float
+    market: Market, entrants: Entrants, tensor: PayoffTensor, *, seed: int, confidence: float
 ) -> dict[str, list[dict[str, Any]]]:
     """Plackett-Luce ratings of all entrants of each role, also of those outside the tensor.
 
@@ -296,7 +288,7 @@ def rate_all(
 
 
 def _against_incumbents(
-    market: Any, entrants: Entrants, agent: str, names: Sequence[str], seed: int
+    market: Market, entrants: Entrants, agent: str, names: Sequence[str], seed: int
 ) -> NDArray[np.float64]:
     """Returns [seeds, names] of one seat, incumbents elsewhere."""
     axes = [(r.name, one) for r in market.roles for one in r.agents]

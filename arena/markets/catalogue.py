@@ -9,11 +9,11 @@ Shipped markets are in `BUILT_IN`; a package that is installed besides names its
 `option_arena.markets`, and a test or a notebook calls `add`. A name in a scenario never imports anything else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module, metadata
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from arena.markets.market import Market
 
@@ -24,6 +24,28 @@ GROUP = "option_arena.markets"
 
 _added: dict[str, str] = {}
 Part = TypeVar("Part")
+
+
+class Engine(NamedTuple):
+    """A way to find best responses. Its module has
+
+        applies(market, profile) -> bool       whether its answer holds for this market and profile
+        gains(market, profile, search) -> one SeatGain per seat
+
+    and is imported where `when(market)` holds, for most of them need torch.
+    """
+
+    name: str
+    module: str
+    when: Callable[[Any], bool] = lambda market: True
+
+    def applies(self, market: Any, profile: Any) -> bool:
+        """Whether it covers a market and a profile."""
+        return self.when(market) and bool(import_module(self.module).applies(market, profile))
+
+    def gains(self, market: Any, profile: Any, search: Any) -> Any:
+        """The gain of each seat's best response."""
+        return import_module(self.module).gains(market, profile, search)
 
 
 class Kit(Protocol):

@@ -10,11 +10,12 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from arena.markets.dealer import accounts as metrics
-from arena.markets.dealer.accounts import Estimate
 from arena.markets.dealer.flow import FlowRule
 from arena.pages import charts
 from arena.pages.charts import Series, number
 from arena.pages.page import Cell, Figure, Run, Section, Table, between, chance, coloured, panels, percent, spell
+from arena.runs import estimates
+from arena.runs.estimates import Estimate
 from arena.runs.record import Record
 
 
@@ -51,7 +52,7 @@ def paths(run: Run) -> Section:
         done = np.abs(record["remaining"][:, :, i])
         ways.append((f"Still to trade: {seat}", "lots", done))
     for title, unit, path in ways:
-        q = metrics.quantiles(path)
+        q = estimates.quantiles(path)
         fan = [(q[0], q[6]), (q[1], q[5]), (q[2], q[4])]
         svg = charts.lines(
             record.times,
@@ -93,8 +94,8 @@ def attribution(run: Run) -> Section:
         steps = [(name, v) for name, v in steps if v != 0.0] or steps[:1]
         svg = charts.waterfall(steps, ("P&L", float(p["pnl"].mean())), title=seat, unit="$ per game")
         out.figures.append(Figure(svg, ""))
-        ratio = metrics.sharpe(p["pnl"], run.confidence)
-        total, fine = (metrics.estimate(p[k], run.confidence) for k in ("pnl", "penalties"))
+        ratio = estimates.sharpe(p["pnl"], run.confidence)
+        total, fine = (estimates.estimate(p[k], run.confidence) for k in ("pnl", "penalties"))
         tail = np.sort(p["pnl"])[: max(1, record.games // 20)].mean()
         rows.append(
             [seat, spell(total), number(float(p["pnl"].std(ddof=1))), spell(ratio), number(float(tail)), spell(fine)]
@@ -107,9 +108,9 @@ def attribution(run: Run) -> Section:
     out.tables.append(Table(f"{words} In brackets: {run.percent} intervals.", head, rows))
     out.data = {
         seat: {
-            **{k: metrics.estimate(v, run.confidence)._asdict() for k, v in p.items()},
+            **{k: estimates.estimate(v, run.confidence)._asdict() for k, v in p.items()},
             "largest_error": gap_of[seat],
-            "sharpe": metrics.sharpe(p["pnl"], run.confidence)._asdict(),
+            "sharpe": estimates.sharpe(p["pnl"], run.confidence)._asdict(),
         }
         for seat, p in parts.items()
     }
@@ -175,7 +176,7 @@ def comparisons(run: Run) -> list[Comparison]:
         changed = [seat for seat in other.players if _replaced(other, final, seat)]
         theirs = metrics.objective(other) if changed else {}
         for seat in changed:
-            test = metrics.paired(ours[seat], theirs[seat], run.confidence)
+            test = estimates.paired(ours[seat], theirs[seat], run.confidence)
             out.append(Comparison(seat, final.players.get(seat, "final"), other.players[seat], *test))
     return out
 
@@ -306,9 +307,9 @@ def execution(run: Run) -> Section | None:
         names = [r.players.get(seat, r.line_up) for r in line_ups]
         spent = []
         for name, cost in zip(names, costs, strict=True):
-            e = {key: metrics.estimate(value, run.confidence) for key, value in cost.items()}
+            e = {key: estimates.estimate(value, run.confidence) for key, value in cost.items()}
             spent.append((name, e["cost"].mean, e["cost"].low, e["cost"].high))
-            less, p = metrics.paired(costs[0]["cost"], cost["cost"], run.confidence)
+            less, p = estimates.paired(costs[0]["cost"], cost["cost"], run.confidence)
             parts = [spell(e[key]) for key in ("shortfall", "bps", "trading", "penalty")]
             rows.append([f"{seat} · {name}", *parts, "–" if cost is costs[0] else spell(less)])
             numbers = {key: value._asdict() for key, value in e.items()}

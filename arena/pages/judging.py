@@ -16,6 +16,7 @@ from arena.markets.dealer import accounts as metrics
 from arena.pages import charts
 from arena.pages.charts import Series, number
 from arena.pages.page import Cell, Figure, Run, Section, Table, between, column, money, panels
+from arena.runs import estimates
 
 MOST_ALARMS = 12  # sentences shown before "and n more"
 
@@ -30,10 +31,10 @@ def headline(run: Run) -> dict[str, Any]:
         out |= _distance(run, tiles, notes)
     if run.final is not None:
         money_of = {
-            seat: metrics.estimate(p["pnl"], run.confidence) for seat, p in metrics.attribution(run.final).items()
+            seat: estimates.estimate(p["pnl"], run.confidence) for seat, p in metrics.attribution(run.final).items()
         }
         accounts, w = metrics.transfers(run.final)
-        noise = metrics.estimate(w[accounts.index("noise traders")].sum(axis=0), run.confidence)
+        noise = estimates.estimate(w[accounts.index("noise traders")].sum(axis=0), run.confidence)
         ranked = sorted({**money_of, "noise traders": noise}.items(), key=lambda item: -item[1].mean)
         (first, most), (last, least) = ranked[0], ranked[-1]
         words = "Noise traders fare" if last == "noise traders" else f"{last} fares"

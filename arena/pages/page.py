@@ -11,9 +11,9 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from arena.markets.dealer.accounts import Estimate
 from arena.pages import charts
 from arena.pages.charts import Series, number
+from arena.runs.estimates import Estimate
 from arena.runs.record import Record, read_records
 from arena.runs.run_folder import METRICS, PROVENANCE, SCENARIO, RunFolder
 

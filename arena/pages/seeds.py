@@ -10,6 +10,7 @@ from arena.pages import charts
 from arena.pages import games as played
 from arena.pages.charts import Series, number
 from arena.pages.page import Figure, Run, Section, Table, between, chance, column, signed, spell
+from arena.runs import estimates
 
 GAP = ("nashconv", "low", "high", "relative", "relative_high")
 
@@ -36,7 +37,7 @@ def every_run(runs: Sequence[Run]) -> Section:
     for run in runs:
         value, low, high, relative, upper = (float(column(run.gaps[-1:] or [{}], key)[0]) for key in GAP)
         parts = metrics.attribution(run.final) if run.final is not None else {}
-        pnl = {seat: metrics.estimate(p["pnl"], run.confidence) for seat, p in parts.items()}
+        pnl = {seat: estimates.estimate(p["pnl"], run.confidence) for seat, p in parts.items()}
         seed = str(run.provenance.get("seed", "–"))
         share = [number(100.0 * relative, 2), number(100.0 * upper, 2)]
         earned = "; ".join(f"{seat} {signed(e.mean)}" for seat, e in pnl.items()) or "–"
@@ -46,7 +47,7 @@ def every_run(runs: Sequence[Run]) -> Section:
     gaps = np.array([row["nashconv"] for row in out.data])
     gaps = gaps[np.isfinite(gaps)]
     if gaps.size > 1:
-        e = metrics.estimate(gaps, runs[0].confidence)
+        e = estimates.estimate(gaps, runs[0].confidence)
         out.lead = f"Mean gap {number(e.mean)} ± {number(e.se, 2)} $ per game (standard error over {gaps.size} runs)."
     interval = f"{runs[0].percent} interval"
     head = ["run", "seed", "NashConv, $", interval, "% of naive", "upper bound, %", "P&L, $ per game"]
@@ -95,7 +96,7 @@ def paired(runs: Sequence[Run]) -> Section:
     for name in sorted({test.name for _, test in tests}):
         means = np.array([test.difference.mean for _, test in tests if test.name == name])
         if means.size > 1:
-            e = metrics.estimate(means, runs[0].confidence)
+            e = estimates.estimate(means, runs[0].confidence)
             over.append([name, spell(e), f"{int((means > 0.0).sum())} of {means.size}"])
     if over:
         words = f"{runs[0].percent} t interval over the runs' means."

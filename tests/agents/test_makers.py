@@ -10,11 +10,11 @@ from agents.makers import (
     ConstantSpread,
     GueantLehalle,
     naive_profile,
-    tune_avellaneda_stoikov,
 )
 from arena.game import Game
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.settings import inverse_decay, naive_half_spread
+from arena.markets.dealer.tuning import tune_avellaneda_stoikov
 from arena.rollout import play, seeds_of
 from arena.scenario import load
 

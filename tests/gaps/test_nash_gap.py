@@ -12,7 +12,7 @@ import pytest
 
 from agents.makers import ConstantSpread
 from arena.game import Game
-from arena.gaps.nash_gap import ENGINES, NashGap, nash_gap, total
+from arena.gaps.nash_gap import NashGap, engines, nash_gap, total
 from arena.gaps.profile import Profile, Search, SeatGain, naive_acts
 from arena.gaps.shifts import best_affine, best_constant, shifted, shifts_of
 from arena.markets.dealer.market import DealerMarket
@@ -276,4 +276,4 @@ def test_the_relative_bound_takes_the_worse_ends() -> None:
 
 
 def test_the_last_engine_always_applies(market: DealerMarket) -> None:
-    assert ENGINES[-1].applies(market, naive_acts(market))
+    assert engines(market)[-1].applies(market, naive_acts(market))

@@ -350,3 +350,12 @@ def test_settings_are_frozen_strict_and_described():
 def test_exploiters_of_unknown_roles_are_refused(tmp_path):
     with pytest.raises(ValueError, match="exploiters"):
         make(tmp_path, LeagueSettings(exploiters={"broker": ExploiterSettings()}))
+
+
+def test_a_league_says_whether_it_needs_the_tensor_during_training():
+    of = {"kind": "mixture", "parts": [{"weight": 1.0, "of": {"kind": "meta_strategy"}}]}
+    asked = [
+        LeagueSettings.model_validate(tree).follows_payoffs
+        for tree in ({}, {"matchmaking": {"kind": "meta_strategy"}}, {"elsewhere": of})
+    ]
+    assert asked == [False, True, True]

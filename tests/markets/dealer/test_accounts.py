@@ -12,6 +12,7 @@ from arena.layout import Field, Layout
 from arena.markets.dealer import accounts as metrics
 from arena.markets.dealer.flow import ABSENT, FlowRule, intensity_and_share
 from arena.markets.dealer.market import DealerMarket
+from arena.runs import estimates
 from arena.runs.record import Record, read_records, record, write_record
 
 MARKET = {
@@ -124,44 +125,44 @@ def test_transfers_are_antisymmetric_and_give_everybodys_pnl(games: Record) -> N
 
 def test_estimate_is_the_t_interval_of_scipy() -> None:
     x = np.random.default_rng(1).normal(2.0, 3.0, 40)
-    e = metrics.estimate(x, 0.95)
+    e = estimates.estimate(x, 0.95)
     low, high = stats.t.interval(0.95, 39, x.mean(), stats.sem(x))
     assert (e.low, e.high, e.games) == (pytest.approx(low), pytest.approx(high), 40)
 
 
 def test_sharpe_of_a_known_sample_and_its_interval_against_the_bootstrap() -> None:
-    assert metrics.sharpe(np.array([1.0, 2.0, 3.0])).mean == pytest.approx(2.0)  # mean 2, sd 1 with ddof 1
+    assert estimates.sharpe(np.array([1.0, 2.0, 3.0])).mean == pytest.approx(2.0)  # mean 2, sd 1 with ddof 1
     x = np.random.default_rng(2).gamma(4.0, 1.0, 2000)  # skewed, so the normal formula would be off
-    e = metrics.sharpe(x, 0.95)
+    e = estimates.sharpe(x, 0.95)
     boot = stats.bootstrap(
         (x,), lambda s, axis: s.mean(axis) / s.std(axis, ddof=1), confidence_level=0.95, n_resamples=2000,
         rng=np.random.default_rng(3), vectorized=True,
     )  # fmt: skip
     assert e.se == pytest.approx(boot.standard_error, rel=0.08)  # the bootstrap's own error is 1/sqrt(2 * 2000) = 1.6 %
-    assert np.isnan(metrics.sharpe(np.ones(5)).mean)
+    assert np.isnan(estimates.sharpe(np.ones(5)).mean)
 
 
 def test_ratio_interval_against_the_bootstrap_and_by_hand() -> None:
-    two = metrics.ratio(np.array([1.0, 5.0]), np.array([1.0, 2.0]))  # residuals -1 and 1
+    two = estimates.ratio(np.array([1.0, 5.0]), np.array([1.0, 2.0]))  # residuals -1 and 1
     assert (two.mean, two.se) == (pytest.approx(2.0), pytest.approx(np.sqrt(2.0 / (2 - 1) * 2.0) / 3.0))
     rng = np.random.default_rng(4)
     d = rng.poisson(20, 1500).astype(float)
     a = 0.05 * d + 0.2 * rng.standard_normal(1500) * np.sqrt(d)
-    e = metrics.ratio(a, d)
+    e = estimates.ratio(a, d)
     boot = stats.bootstrap(
         (a, d), lambda p, q, axis: p.sum(axis) / q.sum(axis), paired=True, n_resamples=2000,
         rng=np.random.default_rng(5), vectorized=True,
     )  # fmt: skip
     assert e.se == pytest.approx(boot.standard_error, rel=0.08)
-    assert np.isnan(metrics.ratio(np.zeros(3), np.zeros(3)).mean)
+    assert np.isnan(estimates.ratio(np.zeros(3), np.zeros(3)).mean)
 
 
 def test_paired_uses_the_pairing() -> None:
     luck = np.random.default_rng(6).normal(0.0, 10.0, 100)
-    difference, p = metrics.paired(luck + 0.1 + 0.01 * np.arange(100) / 100, luck)
+    difference, p = estimates.paired(luck + 0.1 + 0.01 * np.arange(100) / 100, luck)
     assert difference.low > 0.1
     assert p < 1e-10
-    assert metrics.paired(luck, luck)[1] == 1.0
+    assert estimates.paired(luck, luck)[1] == 1.0
 
 
 def test_markouts_of_one_trade_by_hand() -> None:
@@ -241,7 +242,7 @@ def test_soft_best_values_of_the_two_maker_game() -> None:
 
 
 def test_competition_index_and_when_there_is_none() -> None:
-    half = metrics.Estimate(0.05, 0.001, 0.048, 0.052, 100)
+    half = estimates.Estimate(0.05, 0.001, 0.048, 0.052, 100)
     place = metrics.competition(half, 1 / 30, 0.1)
     assert place["index"].mean == pytest.approx(0.25)
     assert (place["index"].low, place["index"].high) == (pytest.approx(0.22), pytest.approx(0.28))

@@ -15,7 +15,7 @@ from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.seats import Start
 from arena.markets.dealer.theory.quoting import QuotingAnswer, quotes_beside
 from arena.rollout import Act, play, seeds_of
-from arena.theory import INFORMATION, Answer, answer
+from arena.theory import INFORMATION, answer, as_drawn, gap_lines, views
 
 GAMES, STREAM = 512, 42
 """Games over which random play is averaged, and their stream of seeds; without chance one game says it all."""
@@ -77,7 +77,7 @@ def against_theory(
         first = next(iter(known.values()))
         if isinstance(first, QuotingAnswer) and (beside := quotes_beside(market, acts, first)):
             return {**out, **beside, "tables": views(measured)}
-        return {**out, "sentence": f"{first.headline()}.", "panels": _as_drawn(first), "tables": views(measured)}
+        return {**out, "sentence": f"{first.headline()}.", "panels": as_drawn(first), "tables": views(measured)}
     learned = played(market, acts, seed)
     far = {name: _distance(market, learned, one) for name, one in solved.items()}
     nearest = min(far, key=far.__getitem__)
@@ -88,19 +88,6 @@ def against_theory(
     )
     tables = [_pay_offs(learned, solved), *views(measured)]
     return {**out, "sentence": sentence, "panels": panels(market, learned, solved), "tables": tables}
-
-
-def gap_lines(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """Exact NashConv by iteration and, where it was measured beside it, what the search found."""
-    out = []
-    for line in measured:
-        if line["seats"] and all(seat["kind"] == "exact" for seat in line["seats"]):
-            one = {"iteration": line["iteration"], "exact": line["nashconv"]}
-            if "search" in line:
-                beside = line["search"]
-                one |= {"learned": beside["nashconv"], "learned_low": beside["low"], "learned_high": beside["high"]}
-            out.append(one)
-    return out
 
 
 def panels(market: DealerMarket, learned: Played, solved: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -157,26 +144,3 @@ def _pay_offs(learned: Played, solved: Mapping[str, Mapping[str, Any]]) -> dict[
         rows.append([seat, f"{value:.4f}", *("–" if one is None else f"{one:.4f}" for one in theory)])
     head = ["seat", "learned", *(SHORT[name] for name in solved)]
     return {"caption": "Pay-offs from the nominal start, $ per game", "head": head, "rows": rows}
-
-
-def views(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The newest exact gap from other starts, in sub-games and against replayed opponents, as a table."""
-    last = measured[-1].get("views", {}) if measured else {}
-    if not last:
-        return []
-    rows = [
-        [name, f"{one['nashconv']:.5f}", f"{one['naive_nashconv']:.3f}", f"{100 * one['relative']:.3f} %",
-         ", ".join(f"{seat} {gain:.5f}" for seat, gain in one["seats"].items())]
-        for name, one in last.items()
-    ]  # fmt: skip
-    head = ["opponents, starts", "NashConv, $ per game", "naive profile's", "share", "gain of each seat"]
-    return [{"caption": "The exact gap from other starts, and against replayed paths", "head": head, "rows": rows}]
-
-
-def _as_drawn(told: Answer) -> list[dict[str, Any]]:
-    """An answer's own panels."""
-    return [
-        {"title": p.title, "x_label": p.x_label, "y_label": p.y_label, "x": list(p.x),
-         "series": [{"name": name, "y": list(y)} for name, y in p.lines.items()]}
-        for p in told.panels()
-    ]  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from agents.makers import AvellanedaStoikov, ConstantSpread, GibbsMaker, HJBMaker, MPEMaker
 from arena.game import Game
 from arena.gaps import search as search_gap
-from arena.gaps.nash_gap import ENGINES, nash_gap
+from arena.gaps.nash_gap import engines, nash_gap
 from arena.gaps.profile import Profile, Search
 from arena.markets.dealer.gaps.lattice import Response, follows_tables, obstacle, responses, tabulate
 from arena.markets.dealer.market import DealerMarket
@@ -210,7 +210,7 @@ def test_tables_are_what_the_market_quotes() -> None:
 )  # fmt: skip
 def test_the_search_takes_what_theory_does_not_know(market: DealerMarket, words: str) -> None:
     assert words in obstacle(market)
-    engine = next(e for e in ENGINES if e.applies(market, profile(market, ConstantSpread())))
+    engine = next(e for e in engines(market) if e.applies(market, profile(market, ConstantSpread())))
     assert engine.name == "search"
     with pytest.raises(ValueError, match=re.escape(words)):
         responses(market, acts(market, ConstantSpread()))
@@ -221,7 +221,7 @@ def test_a_policy_that_draws_its_quotes_is_searched() -> None:
     assert not obstacle(SINGLE)
     assert follows_tables(SINGLE, mode)
     assert not follows_tables(SINGLE, drawn)
-    engine = next(e for e in ENGINES if e.applies(SINGLE, Profile(drawn, {"mm_0": "drawn"})))
+    engine = next(e for e in engines(SINGLE) if e.applies(SINGLE, Profile(drawn, {"mm_0": "drawn"})))
     assert engine.name == "search"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from arena.game import Game
-from arena.gaps.nash_gap import ENGINES, nash_gap
+from arena.gaps.nash_gap import engines, nash_gap
 from arena.gaps.profile import Profile, Search, naive_acts
 from arena.markets.dealer.gaps.poisson_response import Field, PoissonDuel, Polynomials, applies
 from arena.markets.dealer.market import DealerMarket
@@ -99,7 +99,7 @@ def test_only_the_duel_of_inventories_is_covered() -> None:
     assert not applies(load("logistic_duel").market)
     assert not applies(changed(makers={"observe": {"own": True, "last": True, "rivals": "inventory"}}))
     assert not applies(changed(makers={"inventory_limit": 20.0}))
-    covering = [engine.name for engine in ENGINES if engine.applies(DUEL, naive_acts(DUEL))]
+    covering = [engine.name for engine in engines(DUEL) if engine.applies(DUEL, naive_acts(DUEL))]
     assert covering == ["dynamic programming", "search"]
 
 

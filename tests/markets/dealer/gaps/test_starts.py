@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from agents.nash import NashExecutor, NashMaker, NashTrader
-from arena.gaps.nash_gap import ENGINES, nash_gap
+from arena.gaps.nash_gap import engines, nash_gap
 from arena.gaps.profile import Profile, Search, naive_acts
 from arena.markets.dealer.gaps.gradient_response import CLOSED, OPEN, Players, ascend, best_gains
 from arena.markets.dealer.gaps.starts import at_zero, nominal, seat_gains
@@ -154,7 +154,7 @@ def test_the_engine_is_chosen_where_it_applies_and_beats_the_search() -> None:
         assert 0.3 * one.gain < other.gain <= one.gain + 1e-6
     assert exact.views()["open loop, nominal start"]["nashconv"] == pytest.approx(exact.nashconv)  # nobody can react
     other = load("two_mm_one_trader").market
-    assert not any(engine.applies(other, naive_acts(other)) for engine in ENGINES[:-1])
+    assert not any(engine.applies(other, naive_acts(other)) for engine in engines(other)[:-1])
 
 
 def test_the_hjb_engine_says_where_it_cannot_answer() -> None:
@@ -169,7 +169,7 @@ def test_drawn_starts_need_eyes_for_an_exact_gap() -> None:
     tree = DUEL.model_dump(mode="json")
     blind = {"makers": {**tree["makers"], "observe": {"own": True, "last": False, "rivals": "none"}}}
     hidden = DealerMarket.model_validate({**tree, **blind})
-    assert not ENGINES[0].applies(hidden, naive_acts(hidden))
+    assert not engines(hidden)[0].applies(hidden, naive_acts(hidden))
     gap = nash_gap(DUEL, naive_acts(DUEL), Search(views=False))
     assert gap.low < gap.nashconv < gap.high  # the draw of the starts is a sample
     assert len(gap.seats[0].differences) == 32

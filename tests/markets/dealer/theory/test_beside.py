@@ -7,8 +7,9 @@ import pytest
 
 from agents.nash import NashMaker, NashTrader
 from arena.gaps.profile import naive_acts
-from arena.markets.dealer.theory.beside import against_theory, gap_lines, nominal_market, played
+from arena.markets.dealer.theory.beside import against_theory, nominal_market, played
 from arena.scenario import dump, load, loads
+from arena.theory import gap_lines
 
 TIME_ONLY = load("logistic_duel_time_only")
 
