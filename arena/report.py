@@ -18,16 +18,11 @@ if TYPE_CHECKING:
 
 def write(folder: str | Path) -> Path:
     """Write report.html and report.json into a run folder and return the page's path."""
-    from arena.pages import games as played
     from arena.pages import judging as judged
     from arena.pages import page
 
     run = page.read(folder)
-    makers = (
-        judged.gap, judged.seats, judged.theory, judged.payoff, judged.ratings, played.quotes, played.paths,
-        played.attribution, played.transfers, played.versus, played.spreads, played.markouts, played.execution,
-        judged.training,
-    )  # fmt: skip
+    makers = (judged.gap, judged.seats, judged.theory, judged.payoff, judged.ratings, *_of_games(run), judged.training)
     made = {make.__name__: _shown(make, run) for make in makers}
     sections = {name: section for name, section in made.items() if section is not None}
     return write_page(
@@ -41,6 +36,15 @@ def write(folder: str | Path) -> Path:
         reproduce=judged.reproduce(run),
         footer=f"Intervals are {run.percent} and over games unless a figure says otherwise.",
     )
+
+
+def _of_games(run: "Run") -> "list[Callable[[Run], Section | None]]":
+    """The sections about the final games that the market's kit names, its own where it has one of that name."""
+    from arena.markets.catalogue import part_named, section_named
+    from arena.pages import games
+
+    names: tuple[str, ...] = part_named(run.model, "SECTIONS", games.SECTIONS)
+    return [section_named(run.model, name) or getattr(games, name) for name in names]
 
 
 def _shown(make: "Callable[[Run], Section | None]", run: "Run") -> "Section | None":

@@ -12,7 +12,7 @@ Shipped markets are in `BUILT_IN`; a package that is installed besides names its
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module, metadata, util
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from arena.markets.market import Market
@@ -51,21 +51,35 @@ class Engine(NamedTuple):
 class Kit(Protocol):
     """What a market offers above its rules: module-level names of its `kit`.
 
-    Besides these two a kit may have the names below; the house has a default for each (`part`).
+    Besides these two a kit may have the names below; the house has a default for each (`part`), which stands where the
+    part is used.
 
+    how players are made and found
     baselines(market)                  role -> name -> recipe: scripted entrants of tournament and search; default: none
+    rivals(market, seat, others)       name -> recipe that comparisons put in a seat, tuned; default: its baselines
     prior(market)                      role -> where learning starts (`training.prior`); default: read off `naive`
-    rivals(market, seat, others)       name -> recipe that comparisons put in a seat, tuned; default: baselines
-    targets(rows, gap)                 what a run must reach; default: the Nash gap's bound alone
-    wealth(record)                     seat -> [T + 1, B] from the accounts alone; default: gains less costs
-    transfers(record)                  accounts, and who paid whom; default: the report has no such section
-    facts(market)                      what a record must carry to be read without the market; default: nothing
-    keep(market, final, acts)          what curves.json holds; default: no such file
-    board(game, title)                 what `render` draws; default: a table of the named state
+    responder(market)                  training settings of best responders that differ here; default: none
     ENGINES                            exact engines of the Nash gap, best first; the search comes after them always
-    ANSWERERS                          modules that answer `arena.solve`, best first
-    SECTIONS                           sections of the report beside those of every market
-    RESPONDER                          training settings of best responders that differ here
+
+    how a run is judged
+    targets(pairs, confidence)         what learned seats must reach, besides the Nash gap's bound; default: nothing
+    COSTS                              roles whose rewards are costs: comparisons say what share is saved; default: none
+    ANSWERERS                          modules that answer `arena.solve`, best first; default: none
+    beside(market, acts, lines, seed)  what theory.json holds; default: what theory draws, and the gap
+    keep(market, final, acts)          what curves.json holds; default: no such file
+    facts(market)                      what a record must carry to be read without the market; default: nothing
+
+    how it is shown
+    wealth(record)                     seat -> [T + 1, B] from the accounts alone; default: gains less costs
+    objective(record)                  seat -> [B]; default: the sum of its rewards
+    transfers(record)                  accounts, and who paid whom; default: the report has no such section
+    OUTSIDE                            accounts of `transfers` that the headline ranks with the seats; default: none
+    LABELS                             field of `Rows` -> what people call it; default: its name
+    UNIT                               how rewards are written; default: the unit of their field
+    NAIVE                              what the naive profile does, in words; default: "naive play"
+    SECTIONS                           names of the report's sections about games, in order: functions of the market's
+                                       module `sections`, or of `arena.pages.games`; default: those of every market
+    board(game, title)                 what `render` draws; default: a table of the named state
     """
 
     SEATS: Mapping[str, tuple[type, ...]]
@@ -117,5 +131,19 @@ def kit_named(model: str) -> Kit:
 
 def part(market: Market, name: str, default: Part) -> Part:
     """A part of a market's kit that may be left out, or the house's default for it."""
-    found: Part = getattr(kit_of(market), name, default)
+    return part_named(market.model, name, default)
+
+
+def part_named(model: str, name: str, default: Part) -> Part:
+    """The same for the markets of a model."""
+    found: Part = getattr(kit_named(model), name, default)
+    return found
+
+
+def section_named(model: str, name: str) -> Callable[[Any], Any] | None:
+    """A market's own section of the report, from its module `sections`; none where it has none of that name."""
+    package = packages()[model]
+    found: Callable[[Any], Any] | None = None
+    if util.find_spec(f"{package}.sections") is not None:
+        found = getattr(import_module(f"{package}.sections"), name, None)
     return found

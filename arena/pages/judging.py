@@ -6,17 +6,19 @@ file is missing or short: it carries a sentence in its place.
 
 import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from arena.markets.dealer import accounts as metrics
+from arena.markets.catalogue import part_named
 from arena.pages import charts
 from arena.pages.charts import Series, number
-from arena.pages.page import Cell, Figure, Run, Section, Table, between, column, money, panels
-from arena.runs import estimates
+from arena.pages.page import Cell, Figure, Run, Section, Table, between, column, panels
+from arena.runs import accounts, estimates
+from arena.runs.estimates import Estimate
+from arena.runs.record import Record
 
 MOST_ALARMS = 12  # sentences shown before "and n more"
 
@@ -30,19 +32,30 @@ def headline(run: Run) -> dict[str, Any]:
     if run.gaps:
         out |= _distance(run, tiles, notes)
     if run.final is not None:
-        money_of = {
-            seat: estimates.estimate(p["pnl"], run.confidence) for seat, p in metrics.attribution(run.final).items()
-        }
-        accounts, w = metrics.transfers(run.final)
-        noise = estimates.estimate(w[accounts.index("noise traders")].sum(axis=0), run.confidence)
-        ranked = sorted({**money_of, "noise traders": noise}.items(), key=lambda item: -item[1].mean)
+        parts = accounts.attribution(run.final)
+        earned = {seat: estimates.estimate(p["pnl"], run.confidence) for seat, p in parts.items()}
+        outside = _outside(run, run.final)
+        ranked = sorted({**earned, **outside}.items(), key=lambda item: -item[1].mean)
         (first, most), (last, least) = ranked[0], ranked[-1]
-        words = "Noise traders fare" if last == "noise traders" else f"{last} fares"
-        out["winner"] = f"{first} wins most: {money(most.mean)} per game in P&L. {words} worst: {money(least.mean)}."
-        for seat, e in money_of.items():
-            tiles.append({"name": f"P&L of {seat} per game", "value": money(e.mean), "note": between(e.low, e.high)})
+        words = f"{last.capitalize()} fare" if last in outside else f"{last} fares"
+        best, worst = run.money(most.mean), run.money(least.mean)
+        out["winner"] = f"{first} wins most: {best} per game in P&L. {words} worst: {worst}."
+        for seat, e in earned.items():
+            tiles.append(
+                {"name": f"P&L of {seat} per game", "value": run.money(e.mean), "note": between(e.low, e.high)}
+            )
         out["pnl"] = {seat: e._asdict() for seat, e in ranked}
     return out
+
+
+def _outside(run: Run, final: Record) -> dict[str, Estimate]:
+    """What accounts earn that are nobody's seat, those that the market's kit wants to see ranked."""
+    names: tuple[str, ...] = part_named(run.model, "OUTSIDE", ())
+    paid: Callable[[Record], tuple[Sequence[str], np.ndarray]] | None = part_named(run.model, "transfers", None)
+    if paid is None or not names:
+        return {}
+    accounts, w = paid(final)
+    return {name: estimates.estimate(w[list(accounts).index(name)].sum(axis=0), run.confidence) for name in names}
 
 
 def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[str, Any]:
@@ -52,12 +65,14 @@ def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[s
     )
     exact = is_exact(last)
     kind = "exact" if exact else "a lower bound"
-    interval = f"{run.percent} interval {money(low)} to {money(high)}, {kind}" if high > low else kind
-    share = f", {number(100 * relative, 2)} % of their gain against naive quotes" if math.isfinite(relative) else ""
+    interval = f"{run.percent} interval {run.money(low)} to {run.money(high)}, {kind}" if high > low else kind
+    share = (
+        f", {number(100 * relative, 2)} % of their gain against {naive_play(run)}" if math.isfinite(relative) else ""
+    )
     if value > 0.0:
-        sentence = f"Best responses gain {money(value)} per game in sum ({interval}){share}."
+        sentence = f"Best responses gain {run.money(value)} per game in sum ({interval}){share}."
     else:
-        sentence = f"No best response gains anything: {money(value)} per game in sum ({interval})."
+        sentence = f"No best response gains anything: {run.money(value)} per game in sum ({interval})."
     if low <= 0.0:
         notes.append("The interval covers zero: no profitable deviation is established.")
     if exact:
@@ -67,12 +82,17 @@ def _distance(run: Run, tiles: list[dict[str, str]], notes: list[str]) -> dict[s
             "Best responses were searched for, one seat deviating at a time; a better responder might find more."
         )
     note = between(low, high) if high > low else kind
-    tiles.append({"name": "Nash gap per game", "value": money(value), "note": note})
+    tiles.append({"name": "Nash gap per game", "value": run.money(value), "note": note})
     if math.isfinite(relative):
         note = f"at most {number(100 * upper, 2)} %" if math.isfinite(upper) else ""
         tiles.append({"name": "of the naive profile's gap", "value": f"{number(100 * relative, 2)} %", "note": note})
     facts = {"nashconv": value, "low": low, "high": high, "relative": relative, "relative_high": upper}
     return {"sentence": sentence, "kind": "exact" if exact else "lower bound", **facts}
+
+
+def naive_play(run: Run) -> str:
+    """What the naive profile does, in the market's words."""
+    return part_named(run.model, "NAIVE", "naive play")
 
 
 def gap(run: Run) -> Section:
@@ -95,7 +115,7 @@ def gap(run: Run) -> Section:
         [Series("NashConv", y, low, high)],
         title="Nash gap during training",
         x_label="iteration",
-        y_label="$ per game",
+        y_label=run.per_game,
         zero=True,
         whiskers=True,
     )
@@ -113,10 +133,9 @@ def gap(run: Run) -> Section:
             whiskers=True,
             log=True,
         )
-        naive = number(float(column(run.gaps, "naive_nashconv")[-1]))
-        words = (
-            f"100 % would be no better than constant naive quotes, whose gap by the same engine is {naive} $ per game."
-        )
+        naive = run.amount(float(column(run.gaps, "naive_nashconv")[-1]))
+        play = f"constant {naive_play(run)}"
+        words = f"100 % would be no better than {play}, whose gap by the same engine is {naive} per game."
         out.figures.append(Figure(drawn, f"{words} Estimates at or below zero cannot be drawn on this scale."))
     return out
 
@@ -146,10 +165,10 @@ def seats(run: Run) -> Section:
         out.lead += " A negative gain means that no responder beat the seat's own play; it is shown as measured."
     interval = f"{run.percent} interval"
     out.tables.append(
-        Table(_kind_note(run.gaps[-1]), ["seat", "gain, $ per game", "s.e.", interval, "kind", "engine"], rows)
+        Table(_kind_note(run.gaps[-1]), ["seat", run.of("gain", "per game"), "s.e.", interval, "kind", "engine"], rows)
     )
     rows_drawn = [(s["seat"], s.get("gain", np.nan), s.get("low", np.nan), s.get("high", np.nan)) for s in last]
-    svg = charts.intervals(rows_drawn, title="Gain from a best response", x_label="$ per game", zero=True)
+    svg = charts.intervals(rows_drawn, title="Gain from a best response", x_label=run.per_game, zero=True)
     out.figures.append(Figure(svg, f"A bar that covers zero: no gain is established at {run.percent}."))
     out.data = last
     return out
@@ -160,7 +179,7 @@ def theory(run: Run) -> Section | None:
     if run.theory is None:
         return None
     out = Section("Against theory", run.theory.get("sentence", ""), data=run.theory)
-    out.figures += panels(run.theory)
+    out.figures += panels(run.theory, run.unit)
     out.tables += [Table(one["caption"], one["head"], one["rows"]) for one in run.theory.get("tables", [])]
     lines = run.theory.get("gap", [])
     if lines:
@@ -176,7 +195,7 @@ def theory(run: Run) -> Section | None:
             both,
             title="Exact gap and what a learned responder finds",
             x_label="iteration",
-            y_label="$ per game",
+            y_label=run.per_game,
             whiskers=True,
             log=all(np.nanmin(column(lines, key)) > 0.0 for key in ("exact",)),
         )
@@ -193,7 +212,7 @@ def payoff(run: Run) -> Section:
     if not run.payoff:
         out.missing = "No tournament was played in this run."
         return out
-    out.tables = list(_payoff_tables(run.payoff))
+    out.tables = list(_payoff_tables(run.payoff, run.per_game))
     out.lead = (
         "Mean reward of the row player per game when it meets the column players, ± one standard error, all cells on "
         "the same seeds. Blue is above zero and orange below; the sign is always printed."
@@ -232,10 +251,10 @@ def training(run: Run) -> Section:
     notes = {
         "return": (
             "Return",
-            "$ per game",
+            run.per_game,
             "Mean reward per seat, penalties included, against the opponents met in training.",
         ),
-        "gain": ("Gain of new over old", "$ per game", "Above zero the new policy beats the one it was cloned from."),
+        "gain": ("Gain of new over old", run.per_game, "Above zero the new policy beats the one it was cloned from."),
         "explained_variance": (
             "Explained variance of the critic",
             "share",
@@ -287,6 +306,9 @@ def alarms(run: Run) -> list[str]:
         for alarm in line.get("alarms") or []:
             seen.setdefault(str(alarm), []).append(int(line.get("iteration", i)))
     out = list(run.troubles)
+    for seat, error in (accounts.leaks(run.final) if run.final is not None else {}).items():
+        missed = f"in some game they miss it by {run.amount(error)}"
+        out.append(f"{seat}: gains less costs are not the change of its wealth; {missed}")
     for words, when in seen.items():
         times = f"iteration {when[0]}" if len(when) == 1 else f"{len(when)} times, iterations {when[0]} to {when[-1]}"
         out.append(f"{words} ({times})")
@@ -315,7 +337,7 @@ def reproduce(run: Run) -> dict[str, Any]:
     }
 
 
-def _payoff_tables(payoff: dict[str, Any]) -> Iterable[Table]:
+def _payoff_tables(payoff: dict[str, Any], per_game: str) -> Iterable[Table]:
     """One table per role: rows are its members, columns the other members met, averaged over the remaining seats."""
     axes = list(payoff["roles"])
     means, errors = _by_role(payoff["mean"], axes), _by_role(payoff["se"], axes)
@@ -334,7 +356,7 @@ def _payoff_tables(payoff: dict[str, Any]) -> Iterable[Table]:
         ]
         over = f", averaged over the {' and '.join(axes[i] for i in rest)} seat" if rest else ""
         head = [f"{role} ↓ meets {axes[met]} →", *(str(name) for name in columns)]
-        yield Table(f"Reward of each {role} in the row, $ per game{over}.", head, rows)
+        yield Table(f"Reward of each {role} in the row, {per_game}{over}.", head, rows)
 
 
 def _by_role(value: Any, axes: list[str]) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from arena.markets.catalogue import DEFAULT, packages, part_named
 from arena.pages import charts
 from arena.pages.charts import Series, number
 from arena.runs.estimates import Estimate
@@ -75,6 +76,41 @@ class Run:
     def percent(self) -> str:
         """The confidence in words."""
         return f"{100 * self.confidence:g} %"
+
+    @property
+    def model(self) -> str:
+        """The market's name, from the scenario or from the games; where neither can be read, that of the usual one."""
+        market = self.scenario.get("market")
+        told = [
+            market.get("model") if isinstance(market, dict) else None,
+            *(one.model for one in self.records.values()),
+        ]
+        return next((one for one in told if isinstance(one, str) and one in packages()), DEFAULT)
+
+    @property
+    def unit(self) -> str:
+        """How rewards are written: as the market's kit says, else in the unit of their field."""
+        final = next(iter(self.records.values()), None)
+        known = final.layout.field(final.seats[0].rows.reward).unit if final is not None and final.seats else ""
+        return part_named(self.model, "UNIT", known)
+
+    @property
+    def per_game(self) -> str:
+        """The unit of what is earned in a game."""
+        return f"{self.unit} per game".strip()
+
+    def amount(self, value: float, digits: int = 3) -> str:
+        """A number with the unit of rewards."""
+        return f"{number(value, digits)} {self.unit}".strip()
+
+    def money(self, value: float) -> str:
+        """An amount as the headline writes it: a currency's sign stands before it."""
+        return money(value) if self.unit == "$" else self.amount(value)
+
+    def of(self, name: str, per: str = "") -> str:
+        """A quantity and its unit, for the head of a column."""
+        unit = f"{self.unit} {per}".strip()
+        return f"{name}, {unit}" if unit else name
 
     @property
     def final(self) -> Record | None:
@@ -156,7 +192,7 @@ def chance(p: float) -> str:
 
 
 def money(value: float) -> str:
-    """An amount with its currency sign."""
+    """An amount with the dollar sign."""
     return ("−$" if value < 0.0 else "$") + number(abs(value))
 
 
@@ -183,7 +219,7 @@ def column(lines: Iterable[dict[str, Any]], key: str) -> np.ndarray:
     return np.array([float(v) if isinstance(v, int | float) else np.nan for v in values])
 
 
-def panels(source: dict[str, Any]) -> list[Figure]:
+def panels(source: dict[str, Any], unit: str = "$") -> list[Figure]:
     """The figures of a curves.json or theory.json: `panels` of {title, x_label, y_label, x, series, caption}.
 
     A series is {name, y} and optionally {low, high, x, style}.
@@ -198,7 +234,7 @@ def panels(source: dict[str, Any]) -> list[Figure]:
             series,
             title=panel["title"],
             x_label=panel.get("x_label", ""),
-            y_label=panel.get("y_label", "$"),
+            y_label=panel.get("y_label", unit),
             zero=panel.get("zero", False),
         )
         figures.append(Figure(svg, panel.get("caption", "")))

@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from arena.markets.dealer import accounts as metrics
 from arena.pages import charts
 from arena.pages import games as played
 from arena.pages.charts import Series, number
 from arena.pages.page import Figure, Run, Section, Table, between, chance, column, signed, spell
-from arena.runs import estimates
+from arena.runs import accounts, estimates
 
 GAP = ("nashconv", "low", "high", "relative", "relative_high")
 
@@ -36,7 +35,7 @@ def every_run(runs: Sequence[Run]) -> Section:
     rows = []
     for run in runs:
         value, low, high, relative, upper = (float(column(run.gaps[-1:] or [{}], key)[0]) for key in GAP)
-        parts = metrics.attribution(run.final) if run.final is not None else {}
+        parts = accounts.attribution(run.final) if run.final is not None else {}
         pnl = {seat: estimates.estimate(p["pnl"], run.confidence) for seat, p in parts.items()}
         seed = str(run.provenance.get("seed", "–"))
         share = [number(100.0 * relative, 2), number(100.0 * upper, 2)]
@@ -48,9 +47,11 @@ def every_run(runs: Sequence[Run]) -> Section:
     gaps = gaps[np.isfinite(gaps)]
     if gaps.size > 1:
         e = estimates.estimate(gaps, runs[0].confidence)
-        out.lead = f"Mean gap {number(e.mean)} ± {number(e.se, 2)} $ per game (standard error over {gaps.size} runs)."
-    interval = f"{runs[0].percent} interval"
-    head = ["run", "seed", "NashConv, $", interval, "% of naive", "upper bound, %", "P&L, $ per game"]
+        out.lead = (
+            f"Mean gap {number(e.mean)} ± {number(e.se, 2)} {runs[0].per_game} (standard error over {gaps.size} runs)."
+        )
+    interval, of = f"{runs[0].percent} interval", runs[0].of
+    head = ["run", "seed", of("NashConv"), interval, "% of naive", "upper bound, %", of("P&L", "per game")]
     out.tables.append(Table("Each row is judged on its own evaluation games.", head, rows))
     return out
 
@@ -58,15 +59,15 @@ def every_run(runs: Sequence[Run]) -> Section:
 def bands(runs: Sequence[Run]) -> Section:
     """Nash gap and returns against iteration over all runs."""
     out = Section("Over all seeds", "Line: mean over runs; band: smallest to largest run.")
-    out.figures += _band("Nash gap", [run.gaps for run in runs], ["nashconv"])
+    out.figures += _band("Nash gap", [run.gaps for run in runs], ["nashconv"], runs[0].per_game)
     returns = sorted({key for run in runs for line in run.iterations for key in line if key.startswith("return/")})
-    out.figures += _band("Return", [run.iterations for run in runs], returns)
+    out.figures += _band("Return", [run.iterations for run in runs], returns, runs[0].per_game)
     if not out.figures:
         out.missing = "The runs left neither training curves nor Nash gaps."
     return out
 
 
-def _band(title: str, logs: Sequence[list[dict[str, Any]]], keys: Sequence[str]) -> list[Figure]:
+def _band(title: str, logs: Sequence[list[dict[str, Any]]], keys: Sequence[str], unit: str) -> list[Figure]:
     logs = [[line for line in log if isinstance(line.get("iteration"), int)] for log in logs]
     logs = [log for log in logs if log]
     grid = np.array(sorted({line["iteration"] for log in logs for line in log}))
@@ -77,7 +78,7 @@ def _band(title: str, logs: Sequence[list[dict[str, Any]]], keys: Sequence[str])
         curves.append(Series(name, np.mean(paths, axis=0), np.min(paths, axis=0), np.max(paths, axis=0)))
     if not curves:
         return []
-    svg = charts.lines(grid, curves, title=title, x_label="iteration", y_label="$ per game", zero=True)
+    svg = charts.lines(grid, curves, title=title, x_label="iteration", y_label=unit, zero=True)
     return [Figure(svg, "Ends with the shortest run; between measurements the curves are straight.")]
 
 
@@ -91,7 +92,7 @@ def paired(runs: Sequence[Run]) -> Section:
     out.lead = "Objective per game of the final player less that of a baseline in the same seat, on the same seeds."
     rows = sorted([test.name, run.folder.name, spell(test.difference), chance(test.p)] for run, test in tests)
     words = f"In brackets: {runs[0].percent} intervals over games."
-    out.tables.append(Table(words, ["seat", "run", "difference, $", "p"], rows))
+    out.tables.append(Table(words, ["seat", "run", runs[0].of("difference"), "p"], rows))
     over = []
     for name in sorted({test.name for _, test in tests}):
         means = np.array([test.difference.mean for _, test in tests if test.name == name])
@@ -100,5 +101,5 @@ def paired(runs: Sequence[Run]) -> Section:
             over.append([name, spell(e), f"{int((means > 0.0).sum())} of {means.size}"])
     if over:
         words = f"{runs[0].percent} t interval over the runs' means."
-        out.tables.append(Table(words, ["seat", "mean difference, $", "runs above zero"], over))
+        out.tables.append(Table(words, ["seat", runs[0].of("mean difference"), "runs above zero"], over))
     return out

@@ -2,41 +2,51 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arena.layout import Field, Layout
-from arena.markets.dealer.market import DealerMarket
+from arena.markets.catalogue import DEFAULT, part, part_named
+from arena.markets.market import Market, Rows
 
-VERSION = 1
-"""Format of the parquet files."""
+VERSION = 2
+"""Format of the parquet files. Version 1 knew the dealer market alone, whose kit still reads it."""
+
+
+class Seats(NamedTuple):
+    """The seats of a role, and which fields of the state are theirs."""
+
+    role: str
+    agents: tuple[str, ...]
+    rows: Rows
 
 
 @dataclass(frozen=True)
 class Record:
     """The states of B games at all T + 1 instants, [T + 1, R, B] with rows named by `layout`, and what the rows mean.
 
-    `traded[i]` is the product that executor i works, `step` is dt in clock units (`unit`).  `players` says who sat
-    where ({"mm_0": "learned", "trader_0": "twap"}) and `line_up` names that; line-ups of one run share their seeds.
-    `hedging` is the market's: shares held count as wealth unless the hedge is a swap (`perfect`).
+    `model` is the market's, `step` is dt in clock units (`unit`). `facts` are what this market's accounts need besides.
+    `players` says who sat where ({"mm_0": "learned"}) and `line_up` names that; line-ups of one run share their seeds.
     """
 
     state: NDArray[np.float64]
     layout: Layout
-    makers: tuple[str, ...]
-    executors: tuple[str, ...]
-    products: tuple[str, ...]
-    traded: tuple[int, ...]
+    model: str
+    seats: tuple[Seats, ...]
     step: float
     unit: str
-    hedging: str = "perfect"
+    facts: Mapping[str, Any] = field(default_factory=dict)
     players: Mapping[str, str] = field(default_factory=dict)
     line_up: str = "final"
+
+    def agents(self, role: str) -> tuple[str, ...]:
+        """The seats of a role, in order; none where nobody has it."""
+        return next((one.agents for one in self.seats if one.role == role), ())
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         """A named quantity over time, [T + 1, B, ...]: `record["maker_inventory"]` is [T + 1, B, M, n]."""
@@ -59,17 +69,15 @@ class Record:
         return np.arange(len(self.state), dtype=np.float64) * self.step
 
 
-_FACTS = ("makers", "executors", "products", "traded", "step", "unit", "hedging", "players", "line_up")
+_WRITTEN = ("model", "step", "unit", "facts", "players", "line_up")
 
 
-def record(
-    market: DealerMarket, state: NDArray[np.float64], players: Mapping[str, str], line_up: str = "final"
-) -> Record:
-    """The games of a rollout with its trace: `record(game.market, rollout.state, {"mm_0": "learned", ...})`."""
-    traded = tuple(market.product_names.index(executor.product) for executor in market.executors)
-    seats = market.maker_names, market.executor_names, market.product_names, traded
+def record(market: Market, state: NDArray[np.float64], players: Mapping[str, str], line_up: str = "final") -> Record:
+    """The games of a rollout with its trace: `record(game.market, rollout.state, {seat: who sat there})`."""
+    seats = tuple(Seats(role.name, role.agents, role.rows._replace(told=())) for role in market.roles)
+    facts: Callable[[Market], dict[str, Any]] = part(market, "facts", lambda _: {})
     clock = market.clock
-    return Record(state, market.state, *seats, clock.dt, clock.unit, market.makers.hedging.kind, dict(players), line_up)
+    return Record(state, market.state, market.model, seats, clock.dt, clock.unit, facts(market), dict(players), line_up)
 
 
 def write_record(games: Record, folder: Path) -> Path:
@@ -86,7 +94,8 @@ def write_record(games: Record, folder: Path) -> Path:
         "game": np.tile(np.arange(count, dtype=np.int32), instants),
     }
     columns |= dict(zip(games.layout.names, games.state.transpose(1, 0, 2).reshape(rows, -1), strict=True))
-    facts: dict[str, Any] = {key: getattr(games, key) for key in _FACTS}
+    facts: dict[str, Any] = {key: getattr(games, key) for key in _WRITTEN}
+    facts["seats"] = [{"role": one.role, "agents": one.agents, "rows": one.rows._asdict()} for one in games.seats]
     fields = [{"name": f.name, "shape": f.shape, "labels": f.labels, "unit": f.unit} for f in games.layout]
     text = json.dumps({"schema_version": VERSION, **facts, "fields": fields})
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,12 +117,22 @@ def read_records(folder: Path) -> dict[str, Record]:
             facts = json.loads(table.schema.metadata[b"arena"])
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as trouble:
             raise ValueError(f"{path}: not a file of played games ({type(trouble).__name__})") from None
-        if facts.pop("schema_version") != VERSION:
+        version = facts.pop("schema_version")
+        if version == 1:
+            upgrade: Callable[[dict[str, Any]], dict[str, Any]] = part_named(DEFAULT, "from_version_1", dict)
+            facts = upgrade(facts)
+        elif version != VERSION:
             raise ValueError(f"{path}: written by another version of the program")
         fields = [Field(f["name"], tuple(f["shape"]), tuple(f["labels"]), f["unit"]) for f in facts.pop("fields")]
         layout = Layout(fields)
         games = int(table["game"][-1].as_py()) + 1
         columns = [table[name].to_numpy().reshape(-1, games) for name in layout.names]
-        facts |= {key: tuple(facts[key]) for key in ("makers", "executors", "products", "traded")}
+        facts["facts"] = {key: tuple(one) if isinstance(one, list) else one for key, one in facts["facts"].items()}
+        facts["seats"] = tuple(_seats(**one) for one in facts["seats"])
         records[facts["line_up"]] = Record(np.stack(columns, axis=1), layout, **facts)
     return records
+
+
+def _seats(role: str, agents: Sequence[str], rows: Mapping[str, Any]) -> Seats:
+    fields: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in rows.items()}
+    return Seats(role, tuple(agents), Rows(**fields))

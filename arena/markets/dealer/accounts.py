@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from arena.markets.dealer.flow import ABSENT, FlowRule
+from arena.runs.accounts import attribution
 from arena.runs.estimates import Estimate, estimate, ratio
 from arena.runs.record import Record
 from arena.solvers.options import half_spreads
@@ -19,49 +20,17 @@ from arena.solvers.options import half_spreads
 CALM = 2.0  # lots: the competition index looks at quotes of makers whose inventory in the product is at most this
 
 
-def attribution(record: Record) -> dict[str, dict[str, np.ndarray]]:
-    """P&L of every seat by source, [B] each; the sources add up to `pnl`, which comes from the accounts alone.
-
-    Maker:    pnl = spread (noise) + spread (executors) + inventory + hedge - hedge cost - fees
-    Executor: pnl = inventory - spread - impact - fees
-    with pnl = change of cash + inventory . mid + hedge . spot (identity I3).  `penalties` are outside: the objective
-    is pnl - penalties.
-    """
-    out = {}
-    for m, seat in enumerate(record.makers):
-        out[seat] = {
-            "spread from noise": record.total("edge_noise")[:, m],
-            "spread from executors": record.total("edge_executor")[:, m].sum(axis=-1),
-            "inventory": record.total("inventory_pnl")[:, m],
-            "hedge": record.total("hedge_pnl")[:, m],
-            "hedge cost": -record.total("hedge_cost")[:, m],
-            "fees": -record.total("maker_fee")[:, m],
-            "pnl": _gain(_maker_wealth(record, m)),
-            "penalties": record.total("running_penalty")[:, m] + record.total("terminal_penalty")[:, m],
-        }
-    for i, seat in enumerate(record.executors):
-        out[seat] = {
-            "inventory": record.total("executor_inventory_pnl")[:, i],
-            "spread": -record.total("executor_spread_cost")[:, i],
-            "impact": -record.total("executor_impact_cost")[:, i],
-            "fees": -record.total("executor_fee")[:, i],
-            "pnl": _gain(_executor_wealth(record, i)),
-            "penalties": record.total("executor_penalty")[:, i],
-        }
-    return out
-
-
 def wealth(record: Record) -> dict[str, np.ndarray]:
     """Cash plus the book at mid since the start, [T + 1, B] per seat."""
-    paths = {seat: _maker_wealth(record, m) for m, seat in enumerate(record.makers)}
-    paths |= {seat: _executor_wealth(record, i) for i, seat in enumerate(record.executors)}
+    paths = {seat: _maker_wealth(record, m) for m, seat in enumerate(record.agents("maker"))}
+    paths |= {seat: _executor_wealth(record, i) for i, seat in enumerate(record.agents("executor"))}
     return {seat: path - path[0] for seat, path in paths.items()}
 
 
 def objective(record: Record) -> dict[str, np.ndarray]:
     """The sum of each seat's rewards, [B]: P&L less penalties; an executor's leaves out the marks of what it holds."""
     parts = attribution(record)
-    left_out = {seat: parts[seat]["inventory"] for seat in record.executors}
+    left_out = {seat: parts[seat]["inventory"] for seat in record.agents("executor")}
     return {seat: p["pnl"] - p["penalties"] - left_out.get(seat, 0.0) for seat, p in parts.items()}
 
 
@@ -74,8 +43,8 @@ def transfers(record: Record) -> tuple[tuple[str, ...], np.ndarray]:
     I4), and row sums are the P&L of each account.
     """
     accounts = (
-        *record.makers,
-        *record.executors,
+        *record.agents("maker"),
+        *record.agents("executor"),
         "noise traders",
         "hedge venue",
         "fees",
@@ -90,20 +59,20 @@ def transfers(record: Record) -> tuple[tuple[str, ...], np.ndarray]:
         w[at[receiver], at[payer]] += amount
         w[at[payer], at[receiver]] -= amount
 
-    for m, maker in enumerate(record.makers):
+    for m, maker in enumerate(record.agents("maker")):
         pay("noise traders", maker, record.total("edge_noise")[:, m])
-        for i, executor in enumerate(record.executors):
+        for i, executor in enumerate(record.agents("executor")):
             pay(executor, maker, record.total("edge_executor")[:, m, i])
         pay("price moves", maker, record.total("inventory_pnl")[:, m])
         pay("hedge venue", maker, record.total("hedge_pnl")[:, m])
         pay(maker, "fees", record.total("maker_fee")[:, m] + record.total("hedge_cost")[:, m])
-    for i, executor in enumerate(record.executors):
+    for i, executor in enumerate(record.agents("executor")):
         pay("price moves", executor, record.total("executor_inventory_pnl")[:, i])
         pay(executor, "impact", record.total("executor_impact_cost")[:, i])
         pay(executor, "fees", record.total("executor_fee")[:, i])
         received = record.total("edge_executor")[:, :, i].sum(axis=1)
         # without makers everybody else, the noise account, is the other side of an executor's trades
-        rest = "leak" if record.makers else "noise traders"
+        rest = "leak" if record.agents("maker") else "noise traders"
         pay(executor, rest, record.total("executor_spread_cost")[:, i] - received)
     pay("noise traders", "fees", record.total("fee_cash") - w[at["fees"]].sum(axis=0))
     noise = record["noise_cash"] + (record["noise_inventory"] * record["mid"]).sum(axis=-1)
@@ -119,8 +88,8 @@ def spreads(record: Record, confidence: float = 0.99) -> list[dict[str, Any]]:
     """
     filled, shown = record["fill"][1:], record["distance"][1:]
     rows = []
-    for m, maker in enumerate(record.makers):
-        for p, product in enumerate(record.products):
+    for m, maker in enumerate(record.agents("maker")):
+        for p, product in enumerate(record.facts["products"]):
             lots = filled[:, :, m, p].sum(axis=(0, -1))
             edge = (filled * shown)[:, :, m, p].sum(axis=(0, -1))
             there = shown[:, :, m, p] < ABSENT
@@ -142,7 +111,7 @@ def fill_ratios(record: Record, confidence: float = 0.99) -> dict[str, Estimate]
     arrived = record.total("arrived").sum(axis=(-2, -1))
     missed = record.total("unfilled_noise").sum(axis=(-2, -1))
     out = {"noise orders": ratio(arrived - missed, arrived, confidence)}
-    for i, seat in enumerate(record.executors):
+    for i, seat in enumerate(record.agents("executor")):
         start, left = record["remaining"][0, :, i], record["remaining"][-1, :, i]
         out[seat] = ratio(np.abs(start) - np.abs(left), np.abs(start), confidence)
     return out
@@ -151,8 +120,8 @@ def fill_ratios(record: Record, confidence: float = 0.99) -> dict[str, Estimate]
 def inventory_risk(record: Record) -> list[dict[str, Any]]:
     """Per maker and product, over time and games: mean, standard deviation, and mean, 95 % quantile, largest |q|."""
     rows = []
-    for m, maker in enumerate(record.makers):
-        for p, product in enumerate(record.products):
+    for m, maker in enumerate(record.agents("maker")):
+        for p, product in enumerate(record.facts["products"]):
             q = record["maker_inventory"][:, :, m, p].ravel()
             size = np.abs(q)
             rows.append(
@@ -177,8 +146,8 @@ def shortfall(record: Record, seat: str) -> dict[str, np.ndarray]:
     (spread, impact, fees), the sharper estimate of the same mean.  `bps` is shortfall per arrival value of the parent
     order; `cost` is trading cost plus penalties, minus the executor's return.
     """
-    i = record.executors.index(seat)
-    mid = record["mid"][:, :, record.traded[i]]
+    i = record.agents("executor").index(seat)
+    mid = record["mid"][:, :, record.facts["traded"][i]]
     cash, position = record.total("executor_cash")[:, i], record.total("executor_inventory")[:, i]
     parent, left = record["remaining"][0, :, i], record["remaining"][-1, :, i]
     total = -cash - position * mid[0] + left * (mid[-1] - mid[0])
@@ -213,7 +182,7 @@ def markouts(record: Record, horizons: Sequence[int], confidence: float = 0.99) 
         hedge = delta[start] * (spot[end] - spot[start])[..., None]
         move = mid[end] - mid[start] - hedge  # [T, B, n]
         gain = filled * (shown + sign * move[:, :, None, :, None])
-        for m, maker in enumerate(record.makers):
+        for m, maker in enumerate(record.agents("maker")):
             value = ratio(gain[:, :, m].sum(axis=(0, 2, 3)), filled[:, :, m].sum(axis=(0, 2, 3)), confidence)
             rows.append({"maker": maker, "horizon": horizon * record.step, "steps": horizon, "markout": value})
     return rows
@@ -271,10 +240,9 @@ def _gain(path: np.ndarray) -> np.ndarray:
 
 def _maker_wealth(record: Record, m: int) -> np.ndarray:
     book = record["maker_cash"][:, :, m] + (record["maker_inventory"][:, :, m] * record["mid"]).sum(axis=-1)
-    return book if record.hedging == "perfect" else book + record["maker_hedge"][:, :, m] * record["spot"]
+    return book if record.facts["hedging"] == "perfect" else book + record["maker_hedge"][:, :, m] * record["spot"]
 
 
 def _executor_wealth(record: Record, i: int) -> np.ndarray:
-    return (
-        record["executor_cash"][:, :, i] + record["executor_inventory"][:, :, i] * record["mid"][:, :, record.traded[i]]
-    )
+    mid = record["mid"][:, :, record.facts["traded"][i]]
+    return record["executor_cash"][:, :, i] + record["executor_inventory"][:, :, i] * mid

@@ -6,7 +6,7 @@ function that needs it.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from agents.executors import TWAP, AlmgrenChriss, Executor
 from agents.makers import AvellanedaStoikov, ConstantSpread, Maker, naive_profile
@@ -15,7 +15,11 @@ from arena.markets.catalogue import Engine
 from arena.markets.dealer.board import Board
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.prior import prior
+from arena.markets.dealer.roles import EXECUTOR, MAKER
 from arena.rollout import Act, Rollout
+
+if TYPE_CHECKING:
+    from arena.runs.record import Record
 
 __all__ = ["SEATS", "board", "naive", "prior"]
 
@@ -127,3 +131,63 @@ def beside(
     from arena.markets.dealer.theory.beside import against_theory
 
     return against_theory(market, acts, measured, seed)
+
+
+FACTS = ("products", "traded", "hedging")
+
+
+def facts(market: DealerMarket) -> dict[str, Any]:
+    """What a record carries besides: products, the one that each executor works, and how makers hedge.
+
+    Shares held count as wealth unless the hedge is a swap (`perfect`).
+    """
+    products = market.product_names
+    traded = tuple(products.index(one.product) for one in market.executors)
+    return {"products": products, "traded": traded, "hedging": market.makers.hedging.kind}
+
+
+def from_version_1(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What version 1 of the parquet files told, in the words of the present one."""
+    old = dict(told)
+    roles = (("maker", old.pop("makers"), MAKER), ("executor", old.pop("executors"), EXECUTOR))
+    seats = [{"role": role, "agents": agents, "rows": rows._asdict()} for role, agents, rows in roles if agents]
+    return {"model": "dealer", "seats": seats, "facts": {key: old.pop(key) for key in FACTS}, **old}
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+LABELS = {
+    "edge_noise": "spread from noise", "edge_executor": "spread from executors", "inventory_pnl": "inventory",
+    "hedge_pnl": "hedge", "hedge_cost": "hedge cost", "maker_fee": "fees", "executor_inventory_pnl": "inventory",
+    "executor_spread_cost": "spread", "executor_impact_cost": "impact", "executor_fee": "fees",
+}  # fmt: skip
+"""Sources of P&L as people call them.
+
+Maker:    pnl = spread (noise) + spread (executors) + inventory + hedge - hedge cost - fees
+Executor: pnl = inventory - spread - impact - fees
+with pnl = change of cash + inventory . mid + hedge . spot (identity I3).
+"""
+OUTSIDE = ("noise traders",)
+UNIT, NAIVE = "$", "naive quotes"
+SECTIONS = ("quotes", "paths", "attribution", "transfers", "versus", "spreads", "markouts", "execution")
+
+
+def wealth(record: "Record") -> dict[str, Any]:
+    """Cash plus the book at mid since the start, [T + 1, B] per seat."""
+    from arena.markets.dealer import accounts
+
+    return accounts.wealth(record)
+
+
+def objective(record: "Record") -> dict[str, Any]:
+    """P&L less penalties, [B] per seat; an executor's leaves out the marks of what it holds."""
+    from arena.markets.dealer import accounts
+
+    return accounts.objective(record)
+
+
+def transfers(record: "Record") -> tuple[tuple[str, ...], Any]:
+    """Who paid whom: accounts, and what each received from each, net, [accounts, accounts, B]."""
+    from arena.markets.dealer import accounts
+
+    return accounts.transfers(record)

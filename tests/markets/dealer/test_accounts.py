@@ -12,8 +12,10 @@ from arena.layout import Field, Layout
 from arena.markets.dealer import accounts as metrics
 from arena.markets.dealer.flow import ABSENT, FlowRule, intensity_and_share
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.roles import MAKER
 from arena.runs import estimates
-from arena.runs.record import Record, read_records, record, write_record
+from arena.runs.accounts import attribution, leaks
+from arena.runs.record import Record, Seats, read_records, record, write_record
 
 MARKET = {
     "clock": {"steps": 12},
@@ -67,11 +69,12 @@ def one_trade() -> Record:
     ])  # fmt: skip
     twice = np.repeat(state[:, :, None], 2, axis=2)  # the same game twice, so that intervals exist
     layout = Layout([Field(name, shape) for name, shape in shapes.items()])
-    return Record(twice, layout, ("mm_0",), (), ("C100",), (), 0.25, "day")
+    facts = {"products": ("C100",), "traded": (), "hedging": "perfect"}
+    return Record(twice, layout, "dealer", (Seats("maker", ("mm_0",), MAKER),), 0.25, "day", facts)
 
 
 def test_attribution_adds_up_to_the_accounts_in_every_game(games: Record) -> None:
-    for parts in metrics.attribution(games).values():
+    for parts in attribution(games).values():
         total = sum(value for name, value in parts.items() if name not in ("pnl", "penalties"))
         np.testing.assert_allclose(total, parts["pnl"], atol=1e-12)
         assert np.abs(parts["pnl"]).max() > 0.1
@@ -80,9 +83,11 @@ def test_attribution_adds_up_to_the_accounts_in_every_game(games: Record) -> Non
 def test_attribution_sees_a_missing_source(games: Record) -> None:
     wrong = games.state.copy()
     wrong[-1, games.layout.slice("hedge_pnl")] += 0.01
-    parts = metrics.attribution(replace(games, state=wrong))["mm_0"]
+    parts = attribution(replace(games, state=wrong))["mm_0"]
     gap = sum(value for name, value in parts.items() if name not in ("pnl", "penalties")) - parts["pnl"]
     np.testing.assert_allclose(gap, 0.01, atol=1e-12)
+    assert leaks(games) == {}
+    assert leaks(replace(games, state=wrong)) == {seat: pytest.approx(0.01) for seat in games.agents("maker")}
 
 
 def test_objective_is_the_sum_of_rewards(games: Record) -> None:
@@ -100,7 +105,7 @@ def test_fills_times_distances_are_the_edges(games: Record) -> None:
 
 
 def test_wealth_ends_at_the_pnl(games: Record) -> None:
-    parts = metrics.attribution(games)
+    parts = attribution(games)
     for seat, path in metrics.wealth(games).items():
         assert not path[0].any()
         np.testing.assert_allclose(path[-1], parts[seat]["pnl"], atol=1e-12)
@@ -110,7 +115,7 @@ def test_transfers_are_antisymmetric_and_give_everybodys_pnl(games: Record) -> N
     accounts, w = metrics.transfers(games)
     np.testing.assert_allclose(w, -w.swapaxes(0, 1), atol=1e-12)
     np.testing.assert_allclose(w.sum(axis=(0, 1)), 0.0, atol=1e-10)
-    for seat, parts in metrics.attribution(games).items():
+    for seat, parts in attribution(games).items():
         np.testing.assert_allclose(w[accounts.index(seat)].sum(axis=0), parts["pnl"], atol=1e-12)
     np.testing.assert_allclose(w[accounts.index("fees")].sum(axis=0), games.total("fee_cash"), atol=1e-12)
     shares = (games["venue_hedge"] * games["spot"])[-1]
@@ -258,7 +263,7 @@ def test_records_survive_the_file_bit_for_bit(games: Record, tmp_path) -> None:
     write_record(games, tmp_path)
     back = read_records(tmp_path)["final"]
     assert back.players == games.players
-    assert (back.traded, back.hedging, back.layout.names) == (games.traded, games.hedging, games.layout.names)
+    assert (back.seats, back.facts, back.layout.names) == (games.seats, games.facts, games.layout.names)
     np.testing.assert_array_equal(back.state, games.state)
     assert "maker_inventory[mm_0,P95]" in back.layout.names
     (tmp_path / "part-broken.parquet").write_bytes(b"PAR1 and nothing more")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from arena.markets.dealer import accounts as metrics
+from arena.runs.accounts import attribution
 from arena.runs.record import record
 from arena.solvers.execution.game import execution_game
 from arena.solvers.execution.steps import discrete_feedback_nash
@@ -104,7 +105,7 @@ def test_accounts_close_and_attribution_adds_up(tools):
     assert not trace["leak_cash"].any()
     assert trace["fee_cash"][-1].min() > 0
     played = record(market, trace.state, {})
-    for seat, parts in metrics.attribution(played).items():
+    for seat, parts in attribution(played).items():
         made = parts["inventory"] + parts["spread"] + parts["impact"] + parts["fees"]
         np.testing.assert_allclose(made, parts["pnl"], atol=1e-9, err_msg=seat)
     objective = np.stack(list(metrics.objective(played).values()), axis=-1)
