@@ -20,7 +20,7 @@ LAYERS = (
     "arena.rollout agents",
     "arena.scenario arena.named arena.mistakes arena.board arena.table",
     "arena.env arena.runs arena.gaps arena.theory arena.league.tournament",
-    "markets.*.prior markets.*.tuning markets.*.accounts markets.*.curves markets.*.theory markets.*.gaps",
+    "markets.*.prior markets.*.measures markets.*.theory markets.*.gaps",
     "arena.pages markets.*.sections markets.*.board markets.*.papers",
     "markets.*.kit",  # the house finds it by name
     "arena.training",

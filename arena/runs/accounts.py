@@ -1,4 +1,4 @@
-"""What played games earned, in any market: wealth, where it came from, and the objective, by the rows that a role names.
+"""What played games earned, in any market: wealth, its sources, and the objective, by the rows that a role names.
 
 A market's kit may know better (`wealth`, `objective`); then what it says is checked against the rows.
 """

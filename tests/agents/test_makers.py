@@ -13,8 +13,8 @@ from agents.makers import (
 )
 from arena.game import Game
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.measures.tuning import tune_avellaneda_stoikov
 from arena.markets.dealer.settings import inverse_decay, naive_half_spread
-from arena.markets.dealer.tuning import tune_avellaneda_stoikov
 from arena.rollout import play, seeds_of
 from arena.scenario import load
 

@@ -83,7 +83,7 @@ def tuned(
     market: DealerMarket, seat: str, recipe: AvellanedaStoikov | None = None, others: Mapping[str, Act] | None = None
 ) -> AvellanedaStoikov:
     """The recipe with the risk aversion and fill decay that earn a seat most; raises ValueError where it cannot sit."""
-    from arena.markets.dealer.tuning import tune_avellaneda_stoikov
+    from arena.markets.dealer.measures.tuning import tune_avellaneda_stoikov
 
     return tune_avellaneda_stoikov(market, seat, others, recipe)
 
@@ -113,7 +113,7 @@ def targets(pairs: Sequence[Any], confidence: float) -> list[tuple[str, float, f
 
 def keep(market: DealerMarket, final: Rollout, acts: Mapping[str, Mapping[str, Act]]) -> dict[str, Any]:
     """Quotes of the final makers and of their rivals, in the market states of the final games: curves.json."""
-    from arena.markets.dealer.curves import quote_curves
+    from arena.markets.dealer.measures.curves import quote_curves
 
     product = market.executors[0].product if market.executors else None
     return quote_curves(market, final, acts.get("maker", {}), product)
@@ -174,20 +174,20 @@ SECTIONS = ("quotes", "paths", "attribution", "transfers", "versus", "spreads", 
 
 def wealth(record: "Record") -> dict[str, Any]:
     """Cash plus the book at mid since the start, [T + 1, B] per seat."""
-    from arena.markets.dealer import accounts
+    from arena.markets.dealer.measures import accounts
 
     return accounts.wealth(record)
 
 
 def objective(record: "Record") -> dict[str, Any]:
     """P&L less penalties, [B] per seat; an executor's leaves out the marks of what it holds."""
-    from arena.markets.dealer import accounts
+    from arena.markets.dealer.measures import accounts
 
     return accounts.objective(record)
 
 
 def transfers(record: "Record") -> tuple[tuple[str, ...], Any]:
     """Who paid whom: accounts, and what each received from each, net, [accounts, accounts, B]."""
-    from arena.markets.dealer import accounts
+    from arena.markets.dealer.measures import accounts
 
     return accounts.transfers(record)

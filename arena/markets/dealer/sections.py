@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from arena.markets.dealer import accounts as metrics
 from arena.markets.dealer.flow import FlowRule
+from arena.markets.dealer.measures import accounts as metrics
 from arena.pages import charts, games
 from arena.pages.charts import Series, number
 from arena.pages.games import no_games, replaced

@@ -9,9 +9,9 @@ from scipy import optimize, stats
 
 from arena.game import Game
 from arena.layout import Field, Layout
-from arena.markets.dealer import accounts as metrics
 from arena.markets.dealer.flow import ABSENT, FlowRule, intensity_and_share
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.measures import accounts as metrics
 from arena.markets.dealer.roles import MAKER
 from arena.runs import estimates
 from arena.runs.accounts import attribution, leaks

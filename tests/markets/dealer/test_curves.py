@@ -6,8 +6,8 @@ import pytest
 from agents.executors import TWAP
 from agents.makers import AvellanedaStoikov, ConstantSpread
 from arena.game import Game
-from arena.markets.dealer.curves import quote_curves
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.measures.curves import quote_curves
 from arena.pages import charts
 from arena.pages.page import panels
 from arena.rollout import Rollout, play, seeds_of

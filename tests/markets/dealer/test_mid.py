@@ -7,7 +7,7 @@ Expected numbers: the solver of the discrete game (itself tested against the spe
 import numpy as np
 import pytest
 
-from arena.markets.dealer import accounts as metrics
+from arena.markets.dealer.measures import accounts as metrics
 from arena.runs.accounts import attribution
 from arena.runs.record import record
 from arena.solvers.execution.game import execution_game
