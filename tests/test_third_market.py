@@ -6,6 +6,7 @@ The toy: a poster (wait, post, cancel) earns 1 per lot that is hit and pays .2 a
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,7 +28,7 @@ from arena.gaps.profile import Search, naive_acts
 from arena.gaps.search import gains
 from arena.markets import catalogue
 from arena.rollout import play, seeds_of
-from arena.scenario import Scenario, TrainingSettings, loads
+from arena.scenario import Scenario, ScenarioError, TrainingSettings, dump, json_schema, loads
 from arena.training.frozen import Stack
 from arena.training.prior import priors
 from arena.training.responder import train_responder
@@ -113,6 +114,38 @@ def test_compiled_is_interpreted() -> None:
     compiled, interpreted = map(json.loads, outputs)
     assert compiled == interpreted
     assert np.ptp(compiled[0]) > 1.0  # something was earned
+
+
+# --- the scenario -----------------------------------------------------------------------------------------------------
+
+
+def test_a_scenario_of_it_loads_and_comes_back(scenario: Scenario) -> None:
+    assert loads(dump(scenario)) == scenario
+    assert isinstance(scenario.market, Market)
+    assert [player.kind for player in scenario.players.values()] == ["learned", "learned"]
+    models = {one["properties"]["model"]["const"] for one in market_schemas(json_schema())}
+    assert {"toy", "dealer"} <= models
+
+
+def market_schemas(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    found = schema["properties"]["market"]["oneOf"]
+    return [schema["$defs"][one["$ref"].split("/")[-1]] if "$ref" in one else one for one in found]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("{model: toy, spred: 2}", "<text>:3:22: market.spred: unknown key; .*did you mean 'spread'"),
+        ("{model: toy, clock: {steps: 0}}", r"<text>:3:\d+: market.clock.steps: found 0; allowed is 1 or more"),
+        ("{model: toi}", "market.model: found 'toi'; allowed is 'dealer' or 'toy' .did you mean 'toy'"),
+        ("{model: toy}\nplayers: {p_0: {kind: twap}}", "kind: found 'twap'.*allowed are steady, learned, snapshot"),
+        ("{model: toy}\nplayers: {mm_0: {kind: steady}}", "mm_0: no such seat; allowed are p_0, t_0"),
+    ],
+)
+def test_its_mistakes_are_told_where_they_stand(change: str, sentence: str) -> None:
+    with pytest.raises(ScenarioError) as told:
+        loads(YAML.replace("{model: toy}", change))
+    assert re.search(sentence, str(told.value)), told.value
 
 
 # --- the environment --------------------------------------------------------------------------------------------------
@@ -241,3 +274,61 @@ def test_at_the_optimum_nobody_gains() -> None:
     search = Search(games=2048, choice_games=512, generations=8, shift_games=64)
     found = gains(MARKET, replace(profile, acts=best), search)
     assert sum(max(seat.gain, 0.0) for seat in found) < 0.01 * BEST
+
+
+# --- judged and shown -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Path:
+    """Two iterations of self-play with judging and report, as `python -m arena.selfplay` would do it."""
+    from arena.runs.run_folder import RunFolder
+    from arena.selfplay import train
+
+    game = loads(YAML)
+    folder = RunFolder.create(tmp_path_factory.mktemp("runs"), game, ["arena.selfplay", "toy"])
+    assert train(folder, game, 0, "local", False, 1)
+    return folder.path
+
+
+def test_a_run_of_it_leaves_a_whole_report_without_a_word_of_another_market(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    assert {"gap", "payoff", "ratings", "paths", "attribution", "versus"} <= report.keys()
+    page = (run / "report.html").read_text()
+    text = re.sub(r"<(script|style|svg)[^>]*>.*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
+    for word in ("maker", "executor", "quote", "half-spread", r"\$"):
+        assert not re.search(word, text), f"{word}: {re.search(f'.{{60}}{word}.{{60}}', text, re.DOTALL)}"
+    assert "points" in text
+    gap = json.loads((run / "nash_gap.jsonl").read_text().splitlines()[-1])
+    assert {seat["kind"] for seat in gap["seats"]} == {"lower bound"}
+    assert gap["naive_nashconv"] > 0.9 * BEST
+
+
+def test_a_member_of_a_run_sits_like_any_player(run: Path) -> None:
+    from agents.learned import Snapshot
+
+    act = Snapshot(path=str(run)).sit(MARKET, "p_0")
+    games = play(Game(MARKET, 64), {**acts(), "p_0": act}, seeds_of(3, 64))
+    assert games.last("clipped_action").sum() == 0
+    with pytest.raises(ValueError, match="taker-00000 is a taker; allowed is a member of role poster"):
+        Snapshot(path=str(run), member="taker-00000").sit(MARKET, "p_0")
+
+
+# --- no leaks ---------------------------------------------------------------------------------------------------------
+
+OF_THE_DEALER = re.compile(
+    r"DealerMarket|maker_names|executor_names|\bmm_|\btrader_|half_spread|\bskew|\.executors\b|\.makers\b"
+)
+ITS_OWN = ("arena/markets/dealer/", "arena/solvers/", "agents/makers.py", "agents/executors.py")
+ITS_OWN += ("agents/optimal_makers.py", "agents/nash.py")
+STATISTICS = "arena/league/promotion.py"  # the skewness of a sample
+
+
+def test_no_line_of_the_house_knows_the_dealer() -> None:
+    root, found = Path(__file__).parents[1], []
+    for path in sorted([*root.glob("arena/**/*.py"), *root.glob("agents/*.py")]):
+        name = str(path.relative_to(root))
+        if not name.startswith((*ITS_OWN, STATISTICS)):
+            lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+            found += [f"{name}:{i}: {line.strip()}" for i, line in lines if OF_THE_DEALER.search(line)]
+    assert not found, "\n".join(found)

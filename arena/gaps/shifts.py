@@ -4,10 +4,10 @@ A seat that plays a(o) [K] in [-1, 1] units plays instead, clipped to [-1, 1],
 
     a'(o)_k = a(o)_k + sum_f c[g(k), f] phi_f,k(o)
 
-where g(k) is the kind of the column (half_spread, skew, rate, ...) and phi are 1, the time left, the standardised
-observation columns that the role's hints name and that are about the whole market or about the column's own product,
-and each of these times the time left. Products share coefficients, so there are few: a constant moves a spread, the
-inventory's a skew.
+where g(k) is the kind of the column (its name before the bracket) and phi are 1, the time left, the standardised
+observation columns that the role's hints name and that are about the whole market or about the column's own label
+(`quote[C100]`, `inventory[C100]`), and each of these times the time left. Columns of a kind share coefficients, so
+there are few: a constant moves all quotes of a maker, the inventory's coefficient leans them against what it holds.
 
 The best constant is found on a grid; the affine shift by an evolution strategy with a step size per coefficient. Every
 candidate plays the same game seeds, many candidates side by side in one `Game`.
