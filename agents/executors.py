@@ -13,9 +13,8 @@ from pydantic import BaseModel, Field
 from agents.nash import NashExecutor, NashTrader
 from arena.layout import STRICT, Layout
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.market import Act
 from arena.markets.parts.over_time import steady
-
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class TWAP(BaseModel):

@@ -12,10 +12,9 @@ from pydantic import BaseModel, Field
 
 from arena.layout import STRICT, Choice
 from arena.league import snapshot
-from arena.markets.market import Market
+from arena.markets.market import Act, Market
 from arena.solvers import perceptron
 
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 LIMIT = 10.0
 """Standardised observations are clipped to ±LIMIT, in training and in play."""
 

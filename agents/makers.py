@@ -18,9 +18,8 @@ from arena.layout import STRICT
 from arena.markets.catalogue import kit_of
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.settings import inverse_decay, naive_half_spread
-from arena.markets.market import Role
+from arena.markets.market import Act, Role
 
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 

@@ -17,11 +17,11 @@ from pydantic import BaseModel, Field
 from agents.optimal_makers import as_action
 from arena.layout import STRICT
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.market import Act
 
 if TYPE_CHECKING:
     from arena.solvers.solution import Solution
 
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Array = NDArray[np.float64]
 Controls = Callable[[Array, Array], Array]
 """(step [batch], observation [batch, D]) -> asks [M], bids [M], rates [N] of everybody, [batch, 2 M + N]."""

@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field
 
 from arena.layout import STRICT
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.market import Act
 
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Array = NDArray[np.float64]
 Positive = Annotated[float, Field(gt=0)]
 

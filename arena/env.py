@@ -5,7 +5,7 @@ Both are a `Game` with B = 1. An episode's game is drawn from the stream that `r
 `reset(options={"game_seed": ...})`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +18,13 @@ from pettingzoo.utils.conversions import parallel_to_aec
 
 from arena.layout import Layout
 from arena.markets.catalogue import kit_of
-from arena.markets.market import Role
+from arena.markets.market import Act, Role
 from arena.mistakes import did_you_mean
 from arena.scenario import Scenario
-from arena.table import FAR, RENDER_MODES, Table
+from arena.table import FAR, RENDER_MODES, Seating
 
 Observations = dict[str, NDArray[np.float32]]
 Infos = dict[str, dict[str, Any]]
-Act = Callable[[NDArray, NDArray], NDArray]
 
 
 class Column(NamedTuple):
@@ -79,7 +78,7 @@ class ArenaEnv(ParallelEnv):
     """
 
     def __init__(self, scenario: Scenario | str | Path = "two_mm_one_trader", render_mode: str | None = None):
-        self.table = Table(scenario, render_mode)
+        self.table = Seating(scenario, render_mode)
         self.metadata = _metadata(self.table.scenario)
         self.render_mode = render_mode
         self.possible_agents = list(self.table.agents)
@@ -214,7 +213,7 @@ class SeatEnv(gymnasium.Env):
         others: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ):
-        self.table = Table(scenario, render_mode)
+        self.table = Seating(scenario, render_mode)
         known, market = self.table.agents, self.table.market
         seat = seat or known[0]
         for agent in (seat, *(others or {})):

@@ -26,8 +26,8 @@ from arena.league import snapshot, tournament
 from arena.league.snapshot import SnapshotError
 from arena.league.tournament import Entrant, PayoffTensor, in_seat, seated
 from arena.markets.catalogue import part
-from arena.markets.market import Market, Role
-from arena.rollout import Act, Rollout, play, seeds_of
+from arena.markets.market import Act, Market, Role
+from arena.rollout import Rollout, play, seeds_of
 from arena.runs.estimates import paired, ratio
 from arena.runs.record import record, write_record
 from arena.runs.run_folder import RunFolder
@@ -160,7 +160,7 @@ def entrants_of(scenario: Scenario, profile: Profile, league: Path | None) -> di
     return out
 
 
-def _members(folder: Path, role: str) -> list[snapshot.Record]:
+def _members(folder: Path, role: str) -> list[snapshot.MemberFile]:
     """A role's stored members, oldest first."""
     found = [
         snapshot.read_record(folder, path.stem) for path in folder.glob("*.json") if path.with_suffix(".npz").is_file()

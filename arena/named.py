@@ -20,9 +20,9 @@ from pydantic import (
 )  # fmt: skip
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, PydanticKnownError, core_schema
 
-from agents.learned import Act, Learned, Snapshot
+from agents.learned import Learned, Snapshot
 from arena.markets import catalogue
-from arena.markets.market import Market
+from arena.markets.market import Act, Market
 from arena.mistakes import did_you_mean
 
 EVERYWHERE = (Learned, Snapshot)

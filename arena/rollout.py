@@ -1,6 +1,6 @@
 """Play whole games and keep what happened."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,8 @@ from numpy.typing import NDArray
 
 from arena.game import Game
 from arena.layout import Layout
+from arena.markets.market import Act
 from arena.markets.parts import draws
-
-Act = Callable[[NDArray, NDArray], NDArray]
-"""An agent that sits: act(observation [batch, D] float32, noise [batch, K] float64) -> action [batch, K] on the
-wire: numbers in [-1, 1], or the index of an option."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def keep_profile(run: Any, scenario: Any, networks: Any, iteration: int) -> None
     for role, weights in networks.items():
         name = f"{role}-{iteration:05d}"
         with contextlib.suppress(snapshot.SnapshotExistsError):  # the same iteration judged again
-            snapshot.write(run.path / "profile", snapshot.Snapshot(name, role, iteration, scenario.hash, weights))
+            snapshot.write(run.path / "profile", snapshot.Member(name, role, iteration, scenario.hash, weights))
 
 
 def judge(run: Any, scenario: Any, algorithm: Any, gauges: Any, cores: int, say: Any, *, final: bool = False) -> float:

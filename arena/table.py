@@ -21,7 +21,7 @@ FAR = np.float32(1e9)
 """Bound of the columns of `state()`, which have no natural one."""
 
 
-class Table:
+class Seating:
     """A game with B = 1 and the agents that sit at it; `seed` is the number of the game that is played."""
 
     def __init__(self, scenario: Scenario | str | Path, render_mode: str | None):

@@ -25,7 +25,8 @@ from arena.gaps.search import JUDGEMENT
 from arena.judge import trainer
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.theory.beside import nominal_market
-from arena.rollout import Act, play, seeds_of
+from arena.markets.market import Act
+from arena.rollout import play, seeds_of
 from arena.scenario import EvaluationSettings, TrainingSettings, load
 from arena.solvers.options.option_model import OptionModel
 from arena.solvers.quoting.maker import blind_maker, solve

@@ -14,7 +14,8 @@ from agents.optimal_makers import HJBMaker
 from arena.game import Game
 from arena.markets.dealer.gaps.lattice import responses
 from arena.markets.dealer.market import DealerMarket
-from arena.rollout import Act, play, seeds_of
+from arena.markets.market import Act
+from arena.rollout import play, seeds_of
 from arena.scenario import load
 
 SECOND_MOMENT = 16.333901

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.learned import Act
 from agents.network import Network
 from arena.game import Game
 from arena.judge import measure_gap, profile_of
@@ -27,6 +26,7 @@ from arena.markets.dealer.gaps.starts import at_zero, nominal
 from arena.markets.dealer.gaps.twin import FluidGame
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.solved_games import makers_traders_of
+from arena.markets.market import Act
 from arena.rollout import play, seeds_of
 from arena.scenario import Scenario, load
 from arena.solvers.makers_traders.feedback import feedback_nash

@@ -14,7 +14,7 @@ from agents.network import Network
 from arena.evaluate import _guarded, main
 from arena.judge import compare, final_networks, profile_of
 from arena.league import snapshot
-from arena.league.snapshot import Snapshot, SnapshotError
+from arena.league.snapshot import Member, SnapshotError
 from arena.runs.run_folder import RunFolder
 from arena.scenario import Scenario, loads
 
@@ -53,7 +53,7 @@ def trained(folder: Path, seed: int) -> tuple[RunFolder, Scenario]:
         for i, place in enumerate(("league", "league", "profile")):
             network = Network(role.observation, frames[role.name], hidden=(8,), seed=100 * seed + i)
             weights = {k: np.array(v) for k, v in network.weights().items()}
-            member = Snapshot(f"{role.name}-{i:05d}", role.name, i, scenario.hash, weights)
+            member = Member(f"{role.name}-{i:05d}", role.name, i, scenario.hash, weights)
             snapshot.write(run.path / place, member)
     return run, scenario
 

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.markets.catalogue import kit_of
-from arena.markets.market import Market
-from arena.rollout import Act
+from arena.markets.market import Act, Market
 
 Kind = Literal["exact", "lower bound"]
 Weights = Mapping[str, np.ndarray]

@@ -18,8 +18,8 @@ from arena.gaps.profile import Job, Profile, Search, SeatGain
 from arena.gaps.shifts import best_affine, best_constant, shifted, shifts_of
 from arena.gaps.swaps import best_swaps, swapped
 from arena.layout import Choice
-from arena.markets.market import Market, Role
-from arena.rollout import Act, play, seeds_of
+from arena.markets.market import Act, Market, Role
+from arena.rollout import play, seeds_of
 
 SEARCH, CHOICE, JUDGEMENT, SHIFT = 11, 12, 13, 1000
 """Streams of game seeds: constants, choosing a candidate, judging it, and the generations of the affine search."""

@@ -20,8 +20,8 @@ import numpy as np
 
 from arena.game import Game
 from arena.layout import Field
-from arena.markets.market import Role
-from arena.rollout import Act, play
+from arena.markets.market import Act, Role
+from arena.rollout import play
 
 LIMIT = 4.0
 """Standardised columns are clipped to ±LIMIT: a shift is for common states, not for rare ones."""

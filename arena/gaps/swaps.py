@@ -16,8 +16,8 @@ import numpy as np
 
 from arena.game import Game
 from arena.layout import Choice
-from arena.markets.market import Role
-from arena.rollout import Act, play, side_by_side
+from arena.markets.market import Act, Role
+from arena.rollout import play, side_by_side
 
 KEPT = 4
 """Swaps that go on to the games on which a search chooses."""

@@ -28,7 +28,7 @@ from arena.league import matchmaking, snapshot
 from arena.league.matchmaking import Latest, Matchmaking, Mixture, Part, Pool, Prioritised, Uniform, follows_payoffs
 from arena.league.promotion import Decision, PromotionSettings, decide, paired_gains
 from arena.league.ratings import Rating, rate
-from arena.league.snapshot import Record, Snapshot, SnapshotError, SnapshotExistsError, Weights
+from arena.league.snapshot import Member, MemberFile, SnapshotError, SnapshotExistsError, Weights
 
 if TYPE_CHECKING:
     from arena.solvers.finite.matrix_game import MatrixGame
@@ -112,7 +112,7 @@ class League:
         self.ratings: dict[str, dict[str, Rating]] = {role: {} for role in seats}
         self.payoffs: MatrixGame | None = None
         self.payoff_members: dict[str, list[str]] = {}
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, MemberFile] = {}
         self._meta: dict[str, dict[str, float]] = {}
         self._looks: dict[str, int] = {}
         self._gains: dict[str, dict[str, GainRecord]] = {role: {} for role in seats}
@@ -123,7 +123,7 @@ class League:
     def __len__(self) -> int:
         return len(self._records)
 
-    def record(self, name: str) -> Record:
+    def record(self, name: str) -> MemberFile:
         """What is known about a member; raises ValueError when there is none of that name."""
         if name not in self._records:
             raise ValueError(f"league has no member '{name}'; it has {len(self._records)}: {', '.join(self._records)}")
@@ -142,7 +142,7 @@ class League:
             raise ValueError(f"league has no member of role '{role}' yet; add the initial one first")
         return main[-1]
 
-    def add(self, new: Snapshot) -> str:
+    def add(self, new: Member) -> str:
         """Store a member and return its name; the first of a role should be the untrained policy.
 
         A file of that name that belongs to no member (left by a killed run) is kept: the member gets a suffix.
@@ -239,7 +239,7 @@ class League:
 
     def consider(
         self,
-        candidate: Snapshot,
+        candidate: Member,
         new: np.ndarray,
         old: np.ndarray,
         volume: np.ndarray,
@@ -352,13 +352,13 @@ class League:
         for key, mine in (("version", STATE_VERSION), ("scenario_hash", self.scenario_hash), ("seats", self.seats)):
             if plain[key] != mine:
                 raise SnapshotError(f"league state: found {key} {plain[key]}; allowed is this run's {mine}")
-        records = {entry["name"]: Record(**entry) for entry in plain["members"]}
+        records = {entry["name"]: MemberFile(**entry) for entry in plain["members"]}
         for name, record in records.items():
             prefix = f"weights/{name}/"
             carried = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
             if carried:
                 about = record.model_dump(exclude={"schema_version", "parameters", "sha256"})
-                snapshot.write(self.folder, Snapshot(weights=carried, **about))
+                snapshot.write(self.folder, Member(weights=carried, **about))
             snapshot.read(self.folder, name, record.sha256)
         self._records, self.seed = records, plain["seed"]
         self._looks, self._meta = dict(plain["looks"]), {role: dict(m) for role, m in plain["meta"].items()}

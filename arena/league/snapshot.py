@@ -38,7 +38,7 @@ class SnapshotExistsError(SnapshotError):
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Member:
     """A frozen member: its weights and where they come from."""
 
     name: str
@@ -51,7 +51,7 @@ class Snapshot:
     passive: bool = False  # did not trade when it was judged
 
 
-class Record(BaseModel):
+class MemberFile(BaseModel):
     """What a member's json file says."""
 
     model_config = STRICT
@@ -80,7 +80,7 @@ def digest(weights: Weights) -> str:
     return total.hexdigest()
 
 
-def write(folder: Path, snapshot: Snapshot) -> Record:
+def write(folder: Path, snapshot: Member) -> MemberFile:
     """Store a member; storing the identical one again is allowed and does nothing.
 
     Raises SnapshotExistsError when another member of that name is there (nothing is overwritten), SnapshotError for a
@@ -95,9 +95,9 @@ def write(folder: Path, snapshot: Snapshot) -> Record:
     # Sorted names and the zip format's fixed date make equal weights equal bytes.
     np.savez(buffer, **{name: np.ascontiguousarray(snapshot.weights[name]) for name in sorted(snapshot.weights)})  # type: ignore[arg-type]
     data = buffer.getvalue()
-    fields = {name: getattr(snapshot, name) for name in Record.model_fields if hasattr(snapshot, name)}
+    fields = {name: getattr(snapshot, name) for name in MemberFile.model_fields if hasattr(snapshot, name)}
     fields["parameters"] = sum(array.size for array in snapshot.weights.values())
-    record = Record(**fields, sha256="0" * 64)
+    record = MemberFile(**fields, sha256="0" * 64)
     record = record.model_copy(update={"sha256": _hash(record, data)})
     arrays, about = folder / f"{snapshot.name}.npz", folder / f"{snapshot.name}.json"
     try:
@@ -113,11 +113,11 @@ def write(folder: Path, snapshot: Snapshot) -> Record:
     return record
 
 
-def read_record(folder: Path, name: str) -> Record:
+def read_record(folder: Path, name: str) -> MemberFile:
     """What is stored about a member; raises SnapshotError when there is no such member or its json is damaged."""
     path = folder / f"{name}.json"
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return MemberFile.model_validate_json(path.read_bytes())
     except OSError as trouble:
         raise SnapshotError(f"{path}: no readable member ({trouble.strerror or trouble})") from None
     except ValidationError as trouble:
@@ -126,7 +126,7 @@ def read_record(folder: Path, name: str) -> Record:
         raise SnapshotError(f"{path}: damaged member file ({f'{where}: ' if where else ''}{first['msg']})") from None
 
 
-def read(folder: Path, name: str, sha256: str | None = None) -> Snapshot:
+def read(folder: Path, name: str, sha256: str | None = None) -> Member:
     """Load a stored member, its arrays read-only.
 
     Raises SnapshotError when a file is missing or damaged, or when it is not the member with the hash `sha256`.
@@ -149,7 +149,7 @@ def read(folder: Path, name: str, sha256: str | None = None) -> Snapshot:
     for array in weights.values():
         array.flags.writeable = False
     about = record.model_dump(exclude={"schema_version", "parameters", "sha256"})
-    return Snapshot(weights=weights, **about)
+    return Member(weights=weights, **about)
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -162,7 +162,7 @@ def replace(path: Path, content: bytes) -> None:
         raise
 
 
-def _hash(record: Record, data: bytes) -> str:
+def _hash(record: MemberFile, data: bytes) -> str:
     about = json.dumps(record.model_dump(exclude={"sha256"}), sort_keys=True)
     return hashlib.sha256(about.encode() + b"\n" + data).hexdigest()
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from arena.game import Game
 from arena.league.ratings import Comparisons, plackett_luce
 from arena.markets.catalogue import part
-from arena.markets.market import Market, Role
-from arena.rollout import Act, play, seeds_of
+from arena.markets.market import Act, Market, Role
+from arena.rollout import play, seeds_of
 from arena.solvers.finite.alpha_rank import alpha_rank
 from arena.solvers.finite.matrix_game import MatrixGame, correlated_equilibrium, nash_conv, zero_sum_nash, zero_sum_view
 

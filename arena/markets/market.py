@@ -7,9 +7,14 @@ whole of a small one is the toy of tests/third_market, explained in docs/adding.
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from arena.layout import STRICT, Choice, Layout
+
+Act = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
+"""A player that sits: act(observation [batch, D] float32, noise [batch, K] float64) -> action [batch, K] on the wire,
+numbers in [-1, 1] or the index of an option."""
 
 
 class Clock(BaseModel):

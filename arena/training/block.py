@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from agents.heads import head_of
-from agents.learned import LIMIT, Act
+from agents.learned import LIMIT
 from agents.network import Weights
 from arena.game import Game
+from arena.markets.market import Act
 from arena.solvers.perceptron import linear_layers
 from arena.training.frozen import Stack
 

@@ -21,7 +21,7 @@ from ray.rllib.utils.metrics import (
 
 from agents.network import Weights
 from arena.league.league import League
-from arena.league.snapshot import Snapshot
+from arena.league.snapshot import Member
 from arena.scenario import Scenario
 from arena.training.block import EXPLOITER, LEARNERS
 from arena.training.env_runner import BatchedEnvRunner, Failure, Order, block_seeds, play_or_report
@@ -189,10 +189,10 @@ class SelfPlayPPO(PPO):
                 self.league.add(self._snapshot(role, weights[role], self.iteration))
         self._started = True
 
-    def _snapshot(self, learner: str, weights: Weights, iteration: int) -> Snapshot:
+    def _snapshot(self, learner: str, weights: Weights, iteration: int) -> Member:
         name = f"{learner.replace('_', '-')}-{iteration:05d}"
         exploiter = learner != role_of(learner)
-        return Snapshot(name, role_of(learner), iteration, self.scenario.hash, weights, is_exploiter=exploiter)
+        return Member(name, role_of(learner), iteration, self.scenario.hash, weights, is_exploiter=exploiter)
 
     def _order(self, weights: Mapping[str, Weights]) -> Order:
         training = self.scenario.training

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 
 from agents.heads import Gaussian
-from agents.learned import Act
 from agents.network import Network, Weights
 from arena.game import Game
-from arena.markets.market import Market
+from arena.markets.market import Act, Market
 from arena.training.block import NEW, Lineup, play_block
 from arena.training.connector import make_batch
 from arena.training.prior import priors

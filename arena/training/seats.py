@@ -1,6 +1,6 @@
 """Who sits where while training: the learning seats by role, and acts for all the others."""
 
-from agents.learned import Act
+from arena.markets.market import Act
 from arena.scenario import Scenario
 
 

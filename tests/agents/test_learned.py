@@ -73,7 +73,7 @@ def test_weights_go_through_files_unchanged(scenario: Scenario, tmp_path: Path) 
     league = tmp_path / "league"
     for iteration, name in enumerate(("maker-00000", "maker-00010")):
         weights = network.weights() if iteration else fresh(scenario).weights()
-        snapshot.write(league, snapshot.Snapshot(name, "maker", 10 * iteration, scenario.hash, weights))
+        snapshot.write(league, snapshot.Member(name, "maker", 10 * iteration, scenario.hash, weights))
     seen = observations(scenario, 0, 20)
     newest = Snapshot(path=str(tmp_path)).sit(scenario.market, "mm_1")
     assert np.array_equal(newest(seen, np.zeros((20, 8))), player(network.weights())(seen, np.zeros((20, 8))))
@@ -88,12 +88,12 @@ def test_a_seat_refuses_what_cannot_play_it(scenario: Scenario, tmp_path: Path) 
         Learned().sit(market, "mm_0")
     with pytest.raises(ValueError, match="no league member of role maker"):
         Snapshot(path=str(tmp_path)).sit(market, "mm_0")
-    trader = snapshot.Snapshot("executor-00000", "executor", 0, scenario.hash, fresh(scenario, 1).weights())
+    trader = snapshot.Member("executor-00000", "executor", 0, scenario.hash, fresh(scenario, 1).weights())
     snapshot.write(tmp_path, trader)
     wrong_role = r"players\.mm_0\.member: executor-00000 is a executor; allowed is .* role maker"
     with pytest.raises(ValueError, match=wrong_role):
         Snapshot(path=str(tmp_path), member="executor-00000").sit(market, "mm_0")
     small = load("two_mm_one_trader", ["market.products=[{name: C100, right: call, strike: 100, expiry: 63}]"])
-    snapshot.write(tmp_path, snapshot.Snapshot("maker-00000", "maker", 0, scenario.hash, fresh(scenario).weights()))
+    snapshot.write(tmp_path, snapshot.Member("maker-00000", "maker", 0, scenario.hash, fresh(scenario).weights()))
     with pytest.raises(ValueError, match=r"maker-00000 sees 45 and moves 8 columns; this seat has"):
         Snapshot(path=str(tmp_path), member="maker-00000").sit(small.market, "mm_0")

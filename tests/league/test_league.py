@@ -8,7 +8,7 @@ from arena.league.league import ExploiterSettings, GainRecord, League, LeagueSet
 from arena.league.matchmaking import Latest, MetaStrategy, Prioritised, Uniform
 from arena.league.promotion import PromotionSettings
 from arena.league.ratings import Rating
-from arena.league.snapshot import Snapshot, SnapshotError, digest
+from arena.league.snapshot import Member, SnapshotError, digest
 from arena.solvers.finite.matrix_game import MatrixGame
 
 SEATS = {"maker": 2, "executor": 1}
@@ -19,10 +19,10 @@ def weights(value: float, size: int = 10) -> dict[str, np.ndarray]:
     return {"policy.0.weight": np.full((size, size), value, np.float32), "log_std": np.full(2, value, np.float32)}
 
 
-def snap(role: str, iteration: int, value: float | None = None, size: int = 10, **changes) -> Snapshot:
+def snap(role: str, iteration: int, value: float | None = None, size: int = 10, **changes) -> Member:
     value = float(iteration) if value is None else value
     given = {"name": f"{role}-{iteration:06d}", "role": role, "iteration": iteration, "scenario_hash": "abc"}
-    return Snapshot(**{**given, "weights": weights(value, size), **changes})
+    return Member(**{**given, "weights": weights(value, size), **changes})
 
 
 def make(folder, settings: LeagueSettings | None = None, **changes) -> League:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from arena.league import snapshot
-from arena.league.snapshot import Snapshot, SnapshotError, SnapshotExistsError, digest, read, read_record, write
+from arena.league.snapshot import Member, SnapshotError, SnapshotExistsError, digest, read, read_record, write
 
 
-def member(value: float = 1.0, **changes) -> Snapshot:
+def member(value: float = 1.0, **changes) -> Member:
     weights = {"policy.0.weight": np.full((3, 2), value, np.float32), "relu": np.array(True), "n": np.arange(3)}
     given = {"name": "maker-000010", "role": "maker", "iteration": 10, "scenario_hash": "ab", "weights": weights}
-    return Snapshot(**{**given, **changes})
+    return Member(**{**given, **changes})
 
 
 def is_json(content: bytes) -> bool:

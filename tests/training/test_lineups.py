@@ -9,7 +9,7 @@ import pytest
 from agents.learned import player
 from arena.game import Game
 from arena.league.league import League, LeagueSettings
-from arena.league.snapshot import Snapshot
+from arena.league.snapshot import Member
 from arena.rollout import play
 from arena.scenario import Scenario
 from arena.training.block import EXPLOITER, NEW, Played, play_block
@@ -29,7 +29,7 @@ def league(tmp_path: Path, small: Scenario, networks: Any) -> League:
 def fill(league: League, networks: Any) -> League:
     for i in range(3):
         for role in SEATS:
-            league.add(Snapshot(f"{role}-{i:05d}", role, i, "x", networks(role, 10 + i)))
+            league.add(Member(f"{role}-{i:05d}", role, i, "x", networks(role, 10 + i)))
     return league
 
 
@@ -134,7 +134,7 @@ def test_the_volume_of_a_look_is_the_candidate_s(small: Scenario, league: League
     assert all((traded == 0.0) == new for traded, new in zip(lots, sits, strict=True))
     outcome = trial.outcome(samples)
     assert not outcome.volume.any()
-    about = Snapshot("executor-00004", "executor", 4, "x", idle)
+    about = Member("executor-00004", "executor", 4, "x", idle)
     assert league.consider(about, *outcome).passive
     busy = Trial(league, SEATS, "executor", networks("executor", 99), 4)
     assert busy.outcome(played(busy, small, league)).volume.mean() > 1.0

@@ -16,7 +16,8 @@ from arena.markets.dealer.board import Board
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.prior import prior
 from arena.markets.dealer.roles import EXECUTOR, MAKER
-from arena.rollout import Act, Rollout
+from arena.markets.market import Act
+from arena.rollout import Rollout
 
 if TYPE_CHECKING:
     from arena.runs.record import Record

@@ -1,15 +1,13 @@
 """Where a maker's and an executor's learning starts, and how far one unit of a network's output moves an action."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from agents.makers import naive_profile
 from arena.game import Game
 from arena.markets.dealer.market import DealerMarket
-from arena.markets.market import Role
-
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
+from arena.markets.market import Act, Role
 
 
 def prior(market: DealerMarket) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -27,7 +27,7 @@ from arena.gaps.profile import Profile, Search, SeatGain, certain
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.quoting_problem import duel_problem, maker_problem
 from arena.markets.dealer.seats import Start
-from arena.rollout import Act
+from arena.markets.market import Act
 from arena.solvers.quoting.duel_steps import best_response_in_steps, evaluate_in_steps
 from arena.solvers.quoting.steps import solve_in_steps
 from arena.solvers.quoting.value import value_in_steps

@@ -23,7 +23,7 @@ from arena.game import Game
 from arena.gaps.profile import Profile, Search, SeatGain, certain
 from arena.markets.dealer.gaps.twin import FluidGame, moves, one_quiet_asset
 from arena.markets.dealer.market import DealerMarket
-from arena.rollout import Act
+from arena.markets.market import Act
 
 Array = NDArray[np.float64]
 ORDERS = 40

@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from arena.game import Game
 from arena.markets.dealer.gaps.twin import FluidGame, State, moves, one_quiet_asset
 from arena.markets.dealer.market import DealerMarket
-from arena.rollout import Act, play
+from arena.markets.market import Act
+from arena.rollout import play
 
 Array = NDArray[np.float64]
 DEGREE, NODES, REACH, LEAST = 4, 7, 2.5, 1.0

@@ -18,12 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.learned import LIMIT, Act
+from agents.learned import LIMIT
 from arena.markets.dealer.flow import offsets_of
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.seats import QuadraticRisk
 from arena.markets.dealer.settings import naive_half_spread
 from arena.markets.dealer.tables import tables
+from arena.markets.market import Act
 
 torch_of = torch.as_tensor
 DIFFERENCE = 1e-4

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.markets.dealer.market import DealerMarket
-from arena.markets.market import Role
-from arena.rollout import Act, Rollout
+from arena.markets.market import Act, Role
+from arena.rollout import Rollout
 
 POINTS = 21
 """Inventories and instants at which a curve is drawn."""

@@ -8,7 +8,8 @@ from agents.makers import AvellanedaStoikov, naive_profile
 from arena.game import Game
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.settings import naive_half_spread
-from arena.rollout import Act, play, seeds_of
+from arena.markets.market import Act
+from arena.rollout import play, seeds_of
 
 RISK_AVERSIONS = tuple(float(x) for x in np.geomspace(0.01, 30.0, 12))
 """The grid, in 1/currency, over which `tune_avellaneda_stoikov` searches."""

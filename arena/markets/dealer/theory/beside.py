@@ -14,7 +14,8 @@ from arena.game import Game
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.seats import Start
 from arena.markets.dealer.theory.quoting import QuotingAnswer, quotes_beside
-from arena.rollout import Act, play, seeds_of
+from arena.markets.market import Act
+from arena.rollout import play, seeds_of
 from arena.theory import INFORMATION, answer, as_drawn, gap_lines, views
 
 GAMES, STREAM = 512, 42

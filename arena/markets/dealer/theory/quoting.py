@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.quoting_problem import duel_problem, maker_problem
-from arena.rollout import Act
+from arena.markets.market import Act
 from arena.solvers.options.half_spreads import soft_best_nash
 from arena.solvers.quoting import duel as option_duel
 from arena.solvers.quoting import duel_law as option_duel_law

@@ -19,7 +19,8 @@ from arena.gaps.profile import Profile, Search
 from arena.markets.dealer.gaps.lattice import Response, follows_tables, obstacle, responses, tabulate
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.quoting_problem import duel_problem
-from arena.rollout import Act, play, seeds_of
+from arena.markets.market import Act
+from arena.rollout import play, seeds_of
 from arena.scenario import load
 from arena.solvers.quoting.duel import equilibrium
 
