@@ -21,7 +21,7 @@ from arena.markets.catalogue import kit_of
 from arena.markets.market import Act, Role
 from arena.mistakes import did_you_mean
 from arena.scenario import Scenario
-from arena.table import FAR, RENDER_MODES, Seating
+from arena.seating import FAR, RENDER_MODES, Seating
 
 Observations = dict[str, NDArray[np.float32]]
 Infos = dict[str, dict[str, Any]]

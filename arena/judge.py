@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.learned import player
+from agents.learned import columns_of, player
 from arena.game import Game
 from arena.gaps.nash_gap import NashGap, nash_gap
 from arena.gaps.profile import Job, Profile, Search, Train, Weights, naive_acts
@@ -105,11 +105,11 @@ def profile_of(scenario: Scenario, networks: Mapping[str, Weights]) -> Profile:
 def _fits(role: Role, networks: Mapping[str, Weights]) -> None:
     """Refuses a network that was trained for other columns than a role's."""
     if role.name in networks:
-        found = (len(networks[role.name]["centre"]), len(networks[role.name]["baseline"]))
-        if found != (role.observation.size, role.action.size):
-            wanted = f"{role.observation.size} and {role.action.size}"
+        found, wanted = columns_of(networks[role.name]), (role.observation.size, len(role.action))
+        if found != wanted:
             raise ValueError(
-                f"{role.name}: its policy sees {found[0]} and moves {found[1]} columns; this market has {wanted}"
+                f"{role.name}: its policy sees {found[0]} and moves {found[1]} columns; "
+                f"this market has {wanted[0]} and {wanted[1]}"
             )
 
 

@@ -99,6 +99,10 @@ class TrainingSettings(BaseModel):
             raise ValueError(f"block: found {self.block}; allowed is a divisor of games = {self.games}")
         return self
 
+    def __hash__(self) -> int:
+        """Of all settings; `policy` is a mapping, which has no hash of its own."""
+        return hash(self.model_dump_json())
+
 
 class EvaluationSettings(BaseModel):
     """How a profile is judged: tournament, gain of a best response per seat, and final games."""

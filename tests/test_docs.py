@@ -234,7 +234,8 @@ def test_the_executor_that_the_docs_add_plays_as_it_says() -> None:
 
 
 def test_the_readme_explains_every_section_of_the_report() -> None:
-    pages = [ROOT / "arena" / "pages" / name for name in ("judging.py", "games.py")]
+    names = ("pages/judging.py", "pages/games.py", "markets/dealer/sections.py")
+    pages = [ROOT / "arena" / name for name in names]
     code = "".join(page.read_text(encoding="utf-8") for page in pages)
     titles = set(re.findall(r'Section\(\s*"([^"]+)"', code))
     explained = {row[0] for row in table_rows(ROOT / "README.md")}

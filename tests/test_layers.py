@@ -18,7 +18,7 @@ LAYERS = (
     "markets.*.rules arena.league.league",
     "arena.game markets.*.problems",
     "arena.rollout agents",
-    "arena.scenario arena.named arena.mistakes arena.board arena.table",
+    "arena.scenario arena.named arena.mistakes arena.board arena.seating",
     "arena.env arena.runs arena.gaps arena.theory arena.league.tournament",
     "markets.*.prior markets.*.measures markets.*.theory markets.*.gaps",
     "arena.pages markets.*.sections markets.*.board markets.*.papers",

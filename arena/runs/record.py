@@ -31,7 +31,7 @@ class Record:
     """The states of B games at all T + 1 instants, [T + 1, R, B] with rows named by `layout`, and what the rows mean.
 
     `model` is the market's, `step` is dt in clock units (`unit`). `facts` are what this market's accounts need besides.
-    `players` says who sat where ({"mm_0": "learned"}) and `line_up` names that; line-ups of one run share their seeds.
+    `players` says who sat where ({"p_0": "learned"}) and `line_up` names that; line-ups of one run share their seeds.
     """
 
     state: NDArray[np.float64]
