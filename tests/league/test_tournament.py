@@ -153,6 +153,6 @@ def test_a_role_without_entrants_is_refused(market: DealerMarket, entrants) -> N
 
 
 def test_the_file_is_what_the_report_reads(tensor) -> None:
-    tables = list(_payoff_tables(files(tensor)))
+    tables = list(_payoff_tables(files(tensor), "$ per game"))
     assert len(tables) == 2
     assert [row[0] for row in tables[0].rows] == list(HALF_SPREADS)
