@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import time
 import warnings
 from typing import Any
 
@@ -345,20 +344,3 @@ def test_closing_twice_is_fine() -> None:
         world.reset(seed=1)
         world.close()
         world.close()
-
-
-def test_the_env_can_be_played_fast_enough() -> None:
-    """At least 15 000 env-steps per second of processor time, resets included (best of five, for a busy machine)."""
-    world = parallel_env("two_mm_one_trader")
-    world.reset(seed=0)
-    actions = {agent: np.zeros(world.action_space(agent).shape, np.float32) for agent in world.agents}
-    rates = []
-    for _ in range(5):
-        start, steps = time.process_time(), 0
-        for _ in range(10):
-            world.reset()
-            while world.agents:
-                world.step(actions)
-                steps += 1
-        rates.append(steps / (time.process_time() - start))
-    assert max(rates) > 15_000

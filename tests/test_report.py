@@ -361,7 +361,7 @@ def browse(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess:
         "--disable-component-update",
         f"--user-data-dir={tmp_path / 'profile'}",
     )
-    return subprocess.run([BROWSER, *quiet, *arguments], capture_output=True, text=True, timeout=120, check=True)
+    return subprocess.run([BROWSER, *quiet, *arguments], capture_output=True, text=True, timeout=250, check=True)
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,7 @@ def same_end(first: Path, second: Path) -> bool:
     return numbers(first) == numbers(second)
 
 
-def test_help_and_bad_scenarios_answer_at_once() -> None:
-    started = time.process_time()
+def test_help_and_bad_scenarios_answer_without_loading_what_is_slow() -> None:
     heavy = "('torch', 'ray', 'numba', 'arena.scenario')"
     probe = f"import sys; import arena.selfplay; print([m for m in {heavy} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -79,7 +77,6 @@ def test_help_and_bad_scenarios_answer_at_once() -> None:
     assert wrong.returncode == 2
     assert "did you mean 'two_mm_one_trader'" in wrong.stderr
     assert "Traceback" not in wrong.stderr
-    assert time.process_time() - started < 5.0
 
 
 @pytest.mark.parametrize(
