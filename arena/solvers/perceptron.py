@@ -89,22 +89,26 @@ def tanh(x: Any) -> Any:
 
 
 @njit(**_EXACT)
-def _add_product(x, matrix, n, y):
-    """y += x M for four rows, input after input: x [4, I], M [I, n], y [4, n]."""
-    inputs = x.shape[1]
-    y0, y1, y2, y3 = y[0], y[1], y[2], y[3]
+def _add_product(x, x_row, inputs, matrix, m_row, n, y):
+    """y += x M for four rows, input after input: x [4, inputs], M [inputs, n], y [4, n].
+
+    All are flat: rows of x start every `x_row` numbers, those of M every `m_row`, those of y every n.
+    """
+    x0, x1, x2, x3 = x, x[x_row:], x[2 * x_row :], x[3 * x_row :]
+    y0, y1, y2, y3 = y, y[n:], y[2 * n :], y[3 * n :]
     for i in range(0, inputs - 1, 2):  # two inputs for each time that a sum is loaded and stored
-        row, next_row = matrix[i], matrix[i + 1]
-        a0, a1, a2, a3 = x[0, i], x[1, i], x[2, i], x[3, i]
-        b0, b1, b2, b3 = x[0, i + 1], x[1, i + 1], x[2, i + 1], x[3, i + 1]
+        row, next_row = matrix[i * m_row :], matrix[(i + 1) * m_row :]
+        a0, a1, a2, a3 = x0[i], x1[i], x2[i], x3[i]
+        b0, b1, b2, b3 = x0[i + 1], x1[i + 1], x2[i + 1], x3[i + 1]
         for k in range(n):
             y0[k] = (y0[k] + row[k] * a0) + next_row[k] * b0
             y1[k] = (y1[k] + row[k] * a1) + next_row[k] * b1
             y2[k] = (y2[k] + row[k] * a2) + next_row[k] * b2
             y3[k] = (y3[k] + row[k] * a3) + next_row[k] * b3
     if inputs % 2:
-        row = matrix[inputs - 1]
-        a0, a1, a2, a3 = x[0, inputs - 1], x[1, inputs - 1], x[2, inputs - 1], x[3, inputs - 1]
+        i = inputs - 1
+        row = matrix[i * m_row :]
+        a0, a1, a2, a3 = x0[i], x1[i], x2[i], x3[i]
         for k in range(n):
             y0[k] = y0[k] + row[k] * a0
             y1[k] = y1[k] + row[k] * a1
@@ -113,21 +117,14 @@ def _add_product(x, matrix, n, y):
 
 
 @njit(**_EXACT)
-def _hidden(matrix, bias, relu, rows, x, y):
-    """x := f(b + W x) for the first `rows` rows of x, four at a time; y [4, units] is scratch."""
-    inputs, units = matrix.shape
-    for four in range(0, rows, _FOUR):  # the last four may go beyond `rows`: what stands there is never read
-        for g in range(_FOUR):
-            y[g, :units] = bias
-        _add_product(x[four : four + _FOUR, :inputs], matrix, units, y)
-        for g in range(_FOUR):
-            row, to = y[g], x[four + g]
-            if relu:
-                for k in range(units):
-                    to[k] = max(row[k], _ZERO)
-            else:
-                for k in range(units):
-                    to[k] = tanh(row[k])
+def _activate(y, relu, to):
+    """to := f(y), flat and equally long."""
+    if relu:
+        for k in range(to.size):
+            to[k] = max(y[k], _ZERO)
+    else:
+        for k in range(to.size):
+            to[k] = tanh(y[k])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -137,33 +134,41 @@ def forward(weights: Any, sizes: Any, relu: bool, who: Any, where: Any, seen: An
     weights [M, P], sizes [L + 1], relu: the networks, as `pack` made them;  who [C]: the network of each cell;
     where [C]: the cell's place in seen [D, cells, W], W rows of a cell side by side.
     """
-    columns, hidden, h, outputs = sizes[0], sizes[1:-1], sizes[-2], sizes[-1]
-    widest = sizes[:-1].max()
-    x, y = np.zeros((_TILE, widest), np.float32), np.empty((_FOUR, widest), np.float32)
-    both, u = np.zeros((h + columns, _TILE), np.float32), np.empty((_FOUR, _TILE), np.float32)
+    columns, hidden, last, outputs = sizes[0], sizes[1:-1], sizes[-2], sizes[-1]
+    wide = sizes[:-1].max()
+    x, y = np.zeros(_TILE * wide, np.float32), np.empty(_FOUR * max(wide, _TILE), np.float32)
+    both = np.zeros((last + columns) * _TILE, np.float32)  # inputs of the last layer, games-last: it has few outputs
     for c in range(who.size):
         network, cell = weights[who[c]], where[c]
         for start in range(0, seen.shape[2], _TILE):
             rows = min(_TILE, seen.shape[2] - start)
             for d in range(columns):
                 for g in range(rows):
-                    x[g, d] = both[h + d, g] = seen[d, cell, start + g]
+                    x[g * wide + d] = both[(last + d) * _TILE + g] = seen[d, cell, start + g]
             at, inputs = 0, columns
             for units in hidden:
-                end = at + inputs * units
-                _hidden(network[at:end].reshape(inputs, units), network[end : end + units], relu, rows, x, y)
-                at, inputs = end + units, units
+                bias = network[at + inputs * units :]
+                for first in range(0, rows, _FOUR):  # the last four may go beyond `rows`: that is never read
+                    for g in range(_FOUR):
+                        for k in range(units):
+                            y[g * units + k] = bias[k]
+                    _add_product(x[first * wide :], wide, inputs, network[at:], units, units, y)
+                    for g in range(_FOUR):
+                        to = (first + g) * wide
+                        _activate(y[g * units :], relu, x[to : to + units])
+                at, inputs = at + (inputs + 1) * units, units
             for g in range(rows):
-                for k in range(h):
-                    both[k, g] = x[g, k]
-            end = network.size - (-(-outputs // _FOUR) * _FOUR)
-            last, bias = network[at:end].reshape(-1, h + columns), network[end:]
+                for k in range(last):
+                    both[k * _TILE + g] = x[g * wide + k]
+            inputs, bias = last + columns, network[network.size + -outputs // _FOUR * _FOUR :]
             for first in range(0, outputs, _FOUR):
                 for k in range(_FOUR):
-                    u[k] = bias[first + k]
-                _add_product(last[first : first + _FOUR], both, rows, u)
+                    for g in range(rows):
+                        y[k * rows + g] = bias[first + k]
+                _add_product(network[at + first * inputs :], inputs, inputs, both, _TILE, rows, y)
                 for k in range(min(_FOUR, outputs - first)):
-                    out[first + k, c, start : start + rows] = u[k, :rows]
+                    for g in range(rows):
+                        out[first + k, c, start + g] = y[k * rows + g]
 
 
 _LOG2E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 0.693147180369123816490, 1.90821492927058770002e-10
