@@ -1,6 +1,6 @@
 """From actions to quotes and rates: what the makers show and how fast the executors trade in this step.
 
-`work` arrays are scratch rows [.., W].
+Arguments of the kernels: see `tables`.
 """
 
 from numba import njit
@@ -11,8 +11,11 @@ from arena.markets.dealer.columns import (
     DISTANCE,
     EXECUTOR_CASH,
     EXECUTOR_IMPACT_COST,
+    EXECUTORS,
     IMPACT_CASH,
     MAKER_INVENTORY,
+    MAKERS,
+    PRODUCTS,
     REMAINING,
     REWARD_EXECUTOR,
 )
@@ -56,7 +59,7 @@ def read_action(action, clipped, out):
 def quote(size, number, at, state, action, work, lo, hi):
     """Distances from the actions (half_spread, skew): bid = half - skew, ask = half + skew, clipped; `ABSENT` where a
     fill would break the inventory limit. `work` [2, W]."""
-    n, makers = size[0], size[1]
+    n, makers = size[PRODUCTS], size[MAKERS]
     clipped = state[at[CLIPPED_ACTION], lo:hi]
     lot = number[LOT] * (1.0 - 1e-9)
     if size[FLUID]:
@@ -80,7 +83,7 @@ def quote(size, number, at, state, action, work, lo, hi):
                 above = min(max(h + s, least), most)
                 bid[g] = below if q[g] + lot <= limit else ABSENT
                 ask[g] = above if q[g] - lot >= -limit else ABSENT
-        if columns > makers * 2 * n + size[2]:
+        if columns > makers * 2 * n + size[EXECUTORS]:
             k += 1  # the hedge offset, read by the hedging kernel
 
 
@@ -88,7 +91,7 @@ def quote(size, number, at, state, action, work, lo, hi):
 def executor_rates(size, number, at, executor, state, action, rate, lo, hi):
     """Rates towards the target into rate [N, W], clipped to each seat's range, zero where nothing is left; charges the
     temporary impact temporary v_j (v_j + cross mean_{l != j} v_l) dt, v signed."""
-    traders, first = size[2], action.shape[0] - size[2]
+    traders, first = size[EXECUTORS], action.shape[0] - size[EXECUTORS]
     clipped = state[at[CLIPPED_ACTION] + 1, lo:hi]
     for j in range(traders):
         read_action(action[first + j, lo:hi], clipped, rate[j])

@@ -2,6 +2,14 @@
 
 The constants are positions of field names in the state layout: `at[MID]` is the first row of `mid`. Layout and kernel
 list the observation columns in the same order; the two functions stand next to each other for that reason.
+
+Arguments of the kernels: see `tables`, and
+
+    out                   float32 [columns of all seats, >= B]: where the observations are written
+    low, high             float32 [columns of all seats]: their bounds
+    column, c             the column that is written next; a kernel returns the one after its last
+    row                   [W]: what is written, or scratch for it
+    time_left             clock units until the end of the game
 """
 
 import numpy as np
@@ -22,6 +30,9 @@ from arena.markets.parts.special import FAST
  INITIAL_WEALTH, EXECUTOR_SPREAD_COST, EXECUTOR_IMPACT_COST, EXECUTOR_FEE, EXECUTOR_PENALTY, EXECUTOR_INVENTORY_PNL,
  DISTANCE, FILL, EXECUTOR_FILL, SURPRISE, EXECUTOR_SURPRISE, ARRIVED, UNFILLED_NOISE, UNFILLED_EXECUTOR,
  CLIPPED_ACTION, REWARD_MAKER, REWARD_EXECUTOR, INITIAL_INVENTORY) = range(50)
+(PRODUCTS, MAKERS, EXECUTORS, HAS_OPTIONS, RANDOM_VOLATILITY, RANDOM_FLOW, MAKER_OWN, MAKER_RIVALS, EXECUTOR_OWN,
+ EXECUTOR_RIVALS) = range(10)
+"""What `observe` must know of a market: the first entries of `size`; `tables` names the others."""
 # fmt: on
 
 SIDES = ("bid", "ask")
@@ -245,6 +256,7 @@ def _put(out, column, row, lo, hi, low, high):
 
 @njit(error_model="numpy")
 def _put_rows(out, column, state, first, count, lo, hi, low, high):
+    """Writes `count` rows of the state, from row `first` on."""
     for r in range(first, first + count):
         column = _put(out, column, state[r, lo:hi], lo, hi, low, high)
     return column
@@ -275,6 +287,8 @@ def _best(total, state, first, stride, skip, makers, lo, hi):
 
 @njit(error_model="numpy")
 def _observe_common(out, c, at, state, time_left, random_volatility, random_flow, row, lo, hi, low, high):
+    """Writes what everybody sees: the time left, and the log-volatility and the noise factor where they are random
+    (random_volatility, random_flow)."""
     for g in range(row.shape[0]):
         row[g] = time_left
     c = _put(out, c, row, lo, hi, low, high)
@@ -287,14 +301,11 @@ def _observe_common(out, c, at, state, time_left, random_volatility, random_flow
 
 @njit(fastmath=FAST, error_model="numpy")
 def observe(size, at, state, out, low, high, log_strike, product_of, time_left, row, lo, hi):
-    """Writes the observations of all seats into out [columns of all seats, B], columns lo:hi of the games.
-
-    size = (n, M, N, options?, random volatility?, random flow?, own and rivals codes of makers, of executors);
-    `row` [W] is scratch.
-    """
-    n, makers, traders = size[0], size[1], size[2]
-    options, random_volatility, random_flow = size[3], size[4], size[5]
-    own, rivals, trader_own, trader_rivals = size[6], size[7], size[8], size[9]
+    """Writes the observations of all seats; log_strike [n] is the products', product_of [N] the executors' product."""
+    n, makers, traders = size[PRODUCTS], size[MAKERS], size[EXECUTORS]
+    options, random_volatility, random_flow = size[HAS_OPTIONS], size[RANDOM_VOLATILITY], size[RANDOM_FLOW]
+    own, rivals = size[MAKER_OWN], size[MAKER_RIVALS]
+    trader_own, trader_rivals = size[EXECUTOR_OWN], size[EXECUTOR_RIVALS]
     options = options and own < PRICELESS
     start, trader_start = own % PRICELESS >= START, trader_own % PRICELESS >= START
     own, trader_own = own % START, trader_own % START

@@ -2,6 +2,8 @@
 
 `begin` opens the games, `advance` plays one step of all of them and `observe` (called by both) writes what everybody
 sees. Games are worked through in blocks that stay in the processor's second-level cache.
+
+Arguments of the kernels: see `tables`.
 """
 
 import numpy as np
@@ -15,6 +17,7 @@ from arena.markets.dealer.columns import (
     EXECUTOR_INVENTORY,
     EXECUTOR_INVENTORY_PNL,
     EXECUTOR_PENALTY,
+    EXECUTORS,
     FLOW_FACTOR,
     INITIAL_INVENTORY,
     INITIAL_WEALTH,
@@ -22,45 +25,68 @@ from arena.markets.dealer.columns import (
     LOG_VOLATILITY,
     MAKER_HEDGE,
     MAKER_INVENTORY,
+    MAKERS,
     MID,
     NOISE_INVENTORY,
+    PRODUCTS,
+    RANDOM_VOLATILITY,
     REMAINING,
     REWARD_EXECUTOR,
     REWARD_MAKER,
     SPOT,
 )
 from arena.markets.dealer.ledger import CHECK_EVERY, check, wealth
-from arena.markets.dealer.moves import NEXT_PRODUCT, adopt, hedge_and_mark, move, penalise, price_products
+from arena.markets.dealer.moves import (
+    NEXT_PRICE,
+    NEXT_SHOCK,
+    adopt,
+    hedge_and_mark,
+    move,
+    next_row,
+    next_rows,
+    penalise,
+    price_products,
+)
 from arena.markets.dealer.tables import (
     AGENT,
     COSTLY,
     DT,
     EXECUTOR_NUMBERS,
+    EXECUTOR_RUNNING_AT,
     FLOW_START,
     FLUID,
     HEDGE,
     HEDGE_RANGE,
     IMPACT,
+    IMPACT_AT,
+    LOG_STRIKE,
     LOT,
     MAKER_NUMBERS,
+    MAKER_RUNNING,
     NUMBERS,
+    OFFSET,
     PERFECT,
     PRODUCT,
     PRODUCT_NUMBERS,
     RUNNING,
+    RUNNING_AT,
     SIDE,
     SIZE_MEAN,
     SIZE_SPREAD,
     SIZES,
     SPOT_START,
     START_DISTANCE,
+    START_MEAN,
+    START_SPREAD,
     STEPS,
+    TABLE_NUMBERS,
     TEMPORARY,
+    TEMPORARY_AT,
     TERMINAL,
     VOL_MEAN,
     VOL_START,
 )
-from arena.markets.dealer.trades import trade
+from arena.markets.dealer.trades import trade, work_rows
 from arena.markets.parts import draws
 from arena.markets.parts.special import FAST
 
@@ -85,7 +111,7 @@ def _draw(mean, spread, lot, fluid, seeds, key, out):
 def _unpack(whole, real):
     """The arrays of `Tables` as views on the packed ones."""
     size, at = whole[:SIZES], whole[SIZES:]
-    n, makers, traders = size[0], size[1], size[2]
+    n, makers, traders = size[PRODUCTS], size[MAKERS], size[EXECUTORS]
     a = NUMBERS
     b = a + n * PRODUCT_NUMBERS
     c = b + makers * MAKER_NUMBERS
@@ -93,22 +119,20 @@ def _unpack(whole, real):
     product = real[a:b].reshape((n, PRODUCT_NUMBERS))
     maker = real[b:c].reshape((makers, MAKER_NUMBERS))
     executor = real[c:d].reshape((traders, EXECUTOR_NUMBERS))
-    table = real[d:].reshape((size[STEPS] + 1, 1 + 4 * n + n * n + makers + 2 * traders + 1))
+    table = real[d:].reshape((size[STEPS] + 1, size[TABLE_NUMBERS]))
     return size, real[:a], at, product, maker, executor, table
 
 
 @njit(error_model="numpy")
 def _in_step(size, number, maker, executor, table, step):
     """Copies of number, maker and executor with the values of this step."""
-    n, makers, traders = size[0], size[1], size[2]
-    number, maker, executor = number.copy(), maker.copy(), executor.copy()
-    a = 1 + 4 * n + n * n
-    for m in range(makers):
-        maker[m, 0] = table[step, a + m]
-    for j in range(traders):
-        executor[j, TEMPORARY] = table[step, a + makers + j]
-        executor[j, RUNNING] = table[step, a + makers + traders + j]
-    number[IMPACT] = table[step, a + makers + 2 * traders]
+    number, maker, executor, row = number.copy(), maker.copy(), executor.copy(), table[step]
+    for m in range(size[MAKERS]):
+        maker[m, MAKER_RUNNING] = row[size[RUNNING_AT] + m]
+    for j in range(size[EXECUTORS]):
+        executor[j, TEMPORARY] = row[size[TEMPORARY_AT] + j]
+        executor[j, RUNNING] = row[size[EXECUTOR_RUNNING_AT] + j]
+    number[IMPACT] = row[size[IMPACT_AT]]
     return number, maker, executor
 
 
@@ -117,25 +141,26 @@ def begin(whole, real, bounds, seeds, state, observation):
     """Opens all games: state [R, B] zeroed and filled from the parameters and each game's own draws."""
     size, number, at, product, maker, executor, table = _unpack(whole, real)
     low, high = bounds[0], bounds[1]
-    n, makers, traders, games = size[0], size[1], size[2], seeds.shape[0]
+    n, makers, traders, games = size[PRODUCTS], size[MAKERS], size[EXECUTORS], seeds.shape[0]
     state[:] = 0.0
     row, other = np.empty(games), np.empty(games)
     state[at[SPOT], :games] = number[SPOT_START]
     state[at[LOG_SPOT], :games] = np.log(number[SPOT_START])
     state[at[FLOW_FACTOR], :games] = number[FLOW_START]
-    if size[4]:
+    if size[RANDOM_VOLATILITY]:
         first, second = draws.key(draws.START, 0, 0), draws.key(draws.START, 0, 1)
         for g in range(games):
             state[at[LOG_VOLATILITY], g] = number[VOL_MEAN] + number[VOL_START] * draws.normal(seeds[g], first, second)
     prices = np.empty((4 * n, games))
-    price_products(n, product, table[0], state[at[SPOT], :games], state[at[LOG_SPOT], :games], prices)
+    price_products(size, product, table[0], state[at[SPOT], :games], state[at[LOG_SPOT], :games], prices)
     for i in range(n):
         state[at[MID] + i, :games] = prices[i]
         for k, name in enumerate((columns.PRICE, columns.DELTA, columns.GAMMA, columns.VEGA)):
             state[at[name] + i, :games] = prices[k * n + i]
     for m in range(makers):
         for i in range(n):
-            _draw(maker[m, 3], maker[m, 4], number[LOT], size[FLUID], seeds, draws.key(draws.START, 1, m * n + i), row)
+            mean, spread, key = maker[m, START_MEAN], maker[m, START_SPREAD], draws.key(draws.START, 1, m * n + i)
+            _draw(mean, spread, number[LOT], size[FLUID], seeds, key, row)
             state[at[MAKER_INVENTORY] + m * n + i, :games] = row
             state[at[INITIAL_INVENTORY] + m * n + i, :games] = row
             state[at[NOISE_INVENTORY] + i, :games] -= row
@@ -147,15 +172,8 @@ def begin(whole, real, bounds, seeds, state, observation):
         wealth(size, at, state, m, row, other, 0, games)
         state[at[INITIAL_WEALTH] + m, :games] = row
     for j in range(traders):
-        _draw(
-            executor[j, SIZE_MEAN],
-            executor[j, SIZE_SPREAD],
-            number[LOT],
-            size[FLUID],
-            seeds,
-            draws.key(draws.PARENT, 0, 2 * j),
-            row,
-        )
+        mean, spread, key = executor[j, SIZE_MEAN], executor[j, SIZE_SPREAD], draws.key(draws.PARENT, 0, 2 * j)
+        _draw(mean, spread, number[LOT], size[FLUID], seeds, key, row)
         coin = draws.key(draws.PARENT, 0, 2 * j + 1)
         for g in range(games):
             toss = 1.0 if draws.uniform(seeds[g], coin) < 0.5 else -1.0
@@ -163,7 +181,8 @@ def begin(whole, real, bounds, seeds, state, observation):
             state[at[DIRECTION] + j, g] = way
             state[at[REMAINING] + j, g] = way * row[g]
     horizon = number[DT] * size[STEPS]
-    columns.observe(size, at, state, observation, low, high, product[:, 2], _products(executor), horizon, row, 0, games)
+    log_strike, product_of = product[:, LOG_STRIKE].copy(), _products(executor)
+    columns.observe(size, at, state, observation, low, high, log_strike, product_of, horizon, row, 0, games)
 
 
 @njit(error_model="numpy")
@@ -177,14 +196,17 @@ def _products(executor):
 @njit(fastmath=FAST, error_model="numpy")
 def _charge_executors(size, number, at, executor, state, before, nxt, step, lo, hi):
     """Running penalty on the remaining quantity (mean over the step), terminal penalty at the end, and the mark of what
-    was bought (kept apart from the reward: it has mean zero and the paper leaves it out)."""
-    n = size[0]
-    for j in range(size[2]):
+    was bought (kept apart from the reward: it has mean zero and the paper leaves it out).
+
+    before [N, W]: what was left to trade at the start of the step.
+    """
+    n = size[PRODUCTS]
+    for j in range(size[EXECUTORS]):
         i = int(executor[j, PRODUCT])
         after, was = state[at[REMAINING] + j, lo:hi], before[j]
         penalty, reward = state[at[EXECUTOR_PENALTY] + j, lo:hi], state[at[REWARD_EXECUTOR] + j, lo:hi]
         held, gain = state[at[EXECUTOR_INVENTORY] + j, lo:hi], state[at[EXECUTOR_INVENTORY_PNL] + j, lo:hi]
-        new, shock, old = nxt[NEXT_PRODUCT + i], nxt[NEXT_PRODUCT + 4 * n + i], state[at[MID] + i, lo:hi]
+        new, shock, old = nxt[next_row(NEXT_PRICE, n, i)], nxt[next_row(NEXT_SHOCK, n, i)], state[at[MID] + i, lo:hi]
         weight = executor[j, RUNNING] * number[DT]
         terminal = executor[j, TERMINAL] if step + 1 == size[STEPS] else 0.0
         cross = 1.0 / 3.0 if size[FLUID] else 0.0
@@ -199,29 +221,28 @@ def _charge_executors(size, number, at, executor, state, before, nxt, step, lo, 
 
 @njit(cache=True, error_model="numpy")
 def advance(whole, real, bounds, seeds, step, state, action, observation, failure):
-    """Plays one step of every game; the first three arguments are `Packed` parameters.
+    """Plays one step of every game; reads `action`, writes `state` and `observation`.
 
-    seeds uint64 [B] (mixed); state float64 [R, >= B]; action float64 and observation float32, both [columns of all
-    seats, >= B]. Returns -1, or the code of the account whose identity failed (see `ledger.check`), with failure =
+    Returns -1, or the code of the account whose identity failed (see `ledger.check`), with failure =
     (game, residual).
     """
     size, number, at, product, maker, executor, table = _unpack(whole, real)
     number, maker, executor = _in_step(size, number, maker, executor, table, step)
     low, high = bounds[0], bounds[1]
-    n, makers, traders, games = size[0], size[1], size[2], seeds.shape[0]
+    n, makers, traders, games = size[PRODUCTS], size[MAKERS], size[EXECUTORS], seeds.shape[0]
     width = min(BLOCK, games)
-    work = np.empty((5 * makers + 10 + 5 * n + 6 + 2 * traders, width))
-    offset = maker[:, 2].copy()
-    log_strike, product_of = product[:, 2].copy(), _products(executor)
+    a = work_rows(makers)
+    b = a + next_rows(n)
+    c = b + traders
+    work = np.empty((c + traders, width))
+    offset = maker[:, OFFSET].copy()
+    log_strike, product_of = product[:, LOG_STRIKE].copy(), _products(executor)
     code = -1
     for lo in range(0, games, BLOCK):
         hi = min(lo + BLOCK, games)
         w = hi - lo
         scratch = work if w == width else np.empty((work.shape[0], w))
-        trades = scratch[: 5 * makers + 10]
-        nxt = scratch[5 * makers + 10 : 5 * makers + 16 + 5 * n]
-        rate = scratch[5 * makers + 16 + 5 * n : 5 * makers + 16 + 5 * n + traders]
-        before = scratch[5 * makers + 16 + 5 * n + traders :]
+        trades, nxt, rate, before = scratch[:a], scratch[a:b], scratch[b:c], scratch[c:]
         block_seeds = seeds[lo:hi]
         for m in range(makers):
             state[at[REWARD_MAKER] + m, lo:hi] = 0.0

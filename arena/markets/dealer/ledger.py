@@ -4,6 +4,8 @@ Every trade, fee, hedge and leak moves cash and contracts between two accounts, 
 zero, and so do contracts and shares. Each maker's wealth (cash + book at mid + shares at spot) has moved by exactly
 what its attribution says. Tolerance: 1e-9 of the gross amounts. All amounts are sums since the start, so what is wrong
 once stays wrong until the next check; checking at every step would take a fifth of a game's time.
+
+Arguments of the kernels: see `tables`.
 """
 
 import numpy as np
@@ -14,6 +16,7 @@ from arena.markets.dealer.columns import (
     EDGE_NOISE,
     EXECUTOR_CASH,
     EXECUTOR_INVENTORY,
+    EXECUTORS,
     FEE_CASH,
     HEDGE_COST,
     HEDGE_PNL,
@@ -25,9 +28,11 @@ from arena.markets.dealer.columns import (
     MAKER_FEE,
     MAKER_HEDGE,
     MAKER_INVENTORY,
+    MAKERS,
     MID,
     NOISE_CASH,
     NOISE_INVENTORY,
+    PRODUCTS,
     SPOT,
     VENUE_CASH,
     VENUE_HEDGE,
@@ -70,7 +75,7 @@ def check(size, at, executor, state, work, lo, hi):
     Codes: 0 cash; 1 + i contracts of product i; 1 + n shares; 2 + n + m wealth of maker m. The residuals of the
     failing account stay in work[0].
     """
-    n, makers, traders = size[0], size[1], size[2]
+    n, makers, traders = size[PRODUCTS], size[MAKERS], size[EXECUTORS]
     total, gross = work[0], work[1]
     _clear(work)
     for m in range(makers):
@@ -124,7 +129,7 @@ def check(size, at, executor, state, work, lo, hi):
 @njit(fastmath=SAFE, error_model="numpy")
 def wealth(size, at, state, m, total, gross, lo, hi):
     """Adds maker m's cash + sum_i q_i mid_i (+ shares at spot unless the hedge is a swap) to `total`."""
-    n = size[0]
+    n = size[PRODUCTS]
     _add(state[at[MAKER_CASH] + m, lo:hi], total, gross)
     for i in range(n):
         q, mid = state[at[MAKER_INVENTORY] + m * n + i, lo:hi], state[at[MID] + i, lo:hi]

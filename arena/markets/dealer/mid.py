@@ -1,4 +1,7 @@
-"""A market without makers: everybody trades at the mid and moves it, the execution game of Guo & Jin, section 2."""
+"""A market without makers: everybody trades at the mid and moves it, the execution game of Guo & Jin, section 2.
+
+Arguments of the kernels: see `tables`.
+"""
 
 from numba import njit
 
@@ -11,21 +14,19 @@ from arena.markets.dealer.columns import (
     EXECUTOR_INVENTORY,
     EXECUTOR_PENALTY,
     EXECUTOR_SPREAD_COST,
+    EXECUTORS,
     FEE_CASH,
     FLOW_FACTOR,
     MID,
     NOISE_CASH,
     NOISE_INVENTORY,
+    PRODUCTS,
+    RANDOM_FLOW,
     REMAINING,
     REWARD_EXECUTOR,
 )
-from arena.markets.dealer.moves import NEXT_PRODUCT
-from arena.markets.dealer.tables import (
-    DT,
-    IMPACT,
-    PRODUCT,
-    TAKER_FEE_RATE,
-)
+from arena.markets.dealer.moves import NEXT_SHOCK, next_row
+from arena.markets.dealer.tables import DT, IMPACT, ORDERS_AT, PRODUCT, TAKER_FEE_RATE
 from arena.markets.parts.special import FAST, exp
 
 
@@ -37,16 +38,16 @@ def trade_at_mid(size, number, at, executor, table, state, nxt, rate, push, i, s
     everybody else, the noise account. What is left to trade has become dearer by impact * volume: that is charged with
     the penalties. `push` [W] is scratch.
     """
-    n, traders = size[0], size[2]
-    factor, mid, shock = state[at[FLOW_FACTOR], lo:hi], state[at[MID] + i, lo:hi], nxt[NEXT_PRODUCT + 4 * n + i]
+    n, traders = size[PRODUCTS], size[EXECUTORS]
+    factor, mid, shock = state[at[FLOW_FACTOR], lo:hi], state[at[MID] + i, lo:hi], nxt[next_row(NEXT_SHOCK, n, i)]
     noise, noise_cash = state[at[NOISE_INVENTORY] + i, lo:hi], state[at[NOISE_CASH], lo:hi]
     fees, taker_fee, dt = state[at[FEE_CASH], lo:hi], number[TAKER_FEE_RATE], number[DT]
     for g in range(push.shape[0]):
         push[g] = 0.0
     for side in range(2):
-        expected, arrived = table[step, 1 + 2 * n + 2 * i + side], state[at[ARRIVED] + 2 * i + side, lo:hi]
+        expected, arrived = table[step, size[ORDERS_AT] + 2 * i + side], state[at[ARRIVED] + 2 * i + side, lo:hi]
         for g in range(push.shape[0]):
-            lots = expected * exp(factor[g]) if size[5] else expected
+            lots = expected * exp(factor[g]) if size[RANDOM_FLOW] else expected
             arrived[g] += lots
             push[g] += (2.0 * side - 1.0) * lots
     for j in range(traders):

@@ -1,7 +1,9 @@
 """How prices move and what positions are worth: kernels of the dealer market that do not look at quotes.
 
-All rows are slices of one block of games, [W]. `nxt` is a scratch array whose first rows hold the next spot, log-spot,
-log-volatility and noise factor, then the next price, delta, gamma, vega and shock of each product.
+`nxt` is a scratch array whose first rows hold the next spot, log-spot, log-volatility and noise factor, then the next
+price, delta, gamma, vega and shock of each product.
+
+Arguments of the kernels: see `tables`.
 """
 
 import numpy as np
@@ -13,6 +15,7 @@ from arena.markets.dealer.columns import (
     FILL,
     FLOW_FACTOR,
     GAMMA,
+    HAS_OPTIONS,
     HEDGE_COST,
     HEDGE_PNL,
     INVENTORY_PNL,
@@ -23,6 +26,9 @@ from arena.markets.dealer.columns import (
     MAKER_INVENTORY,
     MID,
     PRICE,
+    PRODUCTS,
+    RANDOM_FLOW,
+    RANDOM_VOLATILITY,
     REWARD_MAKER,
     RUNNING_PENALTY,
     SHOCK,
@@ -34,6 +40,7 @@ from arena.markets.dealer.columns import (
 )
 from arena.markets.dealer.tables import (
     COSTLY,
+    DEVIATION_AT,
     DT,
     FLOW_PERSISTENCE,
     FLOW_SHOCK,
@@ -44,11 +51,18 @@ from arena.markets.dealer.tables import (
     HAS_VEGA_RISK,
     HEDGE,
     HEDGE_RATE,
+    LOADING_AT,
     LOADING_AVERSION,
+    LOG_STRIKE,
+    MAKER_RUNNING,
+    MAKER_TERMINAL,
     PERFECT,
     PSI_ALL,
     PSI_EACH,
+    ROOT_YEARS_AT,
+    SIGN,
     STEPS,
+    STRIKE,
     VEGA_AVERSION,
     VOL_CORRELATION,
     VOL_MEAN,
@@ -57,21 +71,35 @@ from arena.markets.dealer.tables import (
     YEARS_PER_STEP,
 )
 from arena.markets.parts import draws
-from arena.markets.parts.special import FAST, exp, normal_cdf_and_density
+from arena.markets.parts.special import FAST, INLINE, exp, normal_cdf_and_density
 
-NEXT_SPOT, NEXT_LOG_SPOT, NEXT_LOG_VOLATILITY, NEXT_FLOW, NEXT_PRODUCT = range(5)
+NEXT_SPOT, NEXT_LOG_SPOT, NEXT_LOG_VOLATILITY, NEXT_FLOW, _NEXT_PRODUCT = range(5)
+NEXT_PRICE, NEXT_DELTA, NEXT_GAMMA, NEXT_VEGA, NEXT_SHOCK, _SCRATCH = range(6)
+
+
+@njit(**INLINE)
+def next_row(kind, n, i):
+    """The row of `nxt` that holds the price, delta, gamma, vega or shock (`kind`) of product i out of n."""
+    return _NEXT_PRODUCT + kind * n + i
+
+
+@njit(**INLINE)
+def next_rows(n):
+    """How many rows `nxt` has for n products; the last one is scratch."""
+    return next_row(_SCRATCH, n, 1)
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def price_products(n, product, table_row, spot, log_spot, out):
+def price_products(size, product, table_row, spot, log_spot, out):
     """Price, delta, gamma, vega of every product into out [4 n, W]: rows price[n], delta[n], gamma[n], vega[n].
 
     Black-Scholes without interest, d1 = (ln S - ln K)/s + s/2 with s the standard deviation left to expiry. The put
     follows by parity, C - P = S - K.
     """
+    n = size[PRODUCTS]
     for i in range(n):
         price, delta, gamma, vega = out[i], out[n + i], out[2 * n + i], out[3 * n + i]
-        sign, strike, log_strike = product[i, 0], product[i, 1], product[i, 2]
+        sign, strike, log_strike = product[i, SIGN], product[i, STRIKE], product[i, LOG_STRIKE]
         if sign == 0.0:
             for g in range(spot.shape[0]):
                 price[g] = spot[g]
@@ -79,8 +107,8 @@ def price_products(n, product, table_row, spot, log_spot, out):
                 gamma[g] = 0.0
                 vega[g] = 0.0
             continue
-        s = max(table_row[1 + i], 1e-9)
-        root_years = table_row[1 + n + i]
+        s = max(table_row[size[DEVIATION_AT] + i], 1e-9)
+        root_years = table_row[size[ROOT_YEARS_AT] + i]
         inverse, half = 1.0 / s, 0.5 * s
         put_shift = 1.0 if sign < 0.0 else 0.0
         for g in range(spot.shape[0]):
@@ -97,13 +125,13 @@ def price_products(n, product, table_row, spot, log_spot, out):
 @njit(fastmath=FAST, error_model="numpy")
 def move(size, number, at, product, table, seeds, state, nxt, step, lo, hi):
     """Draws the next spot, volatility, noise factor, shocks and prices into `nxt`; nothing here depends on players."""
-    n = size[0]
+    n = size[PRODUCTS]
     spot, log_spot = state[at[SPOT], lo:hi], state[at[LOG_SPOT], lo:hi]
     y, f = state[at[LOG_VOLATILITY], lo:hi], state[at[FLOW_FACTOR], lo:hi]
     s1, l1, y1, f1 = nxt[NEXT_SPOT], nxt[NEXT_LOG_SPOT], nxt[NEXT_LOG_VOLATILITY], nxt[NEXT_FLOW]
     a, b = draws.key(draws.SPOT, step, 0), draws.key(draws.SPOT, step, 1)
     sd = table[step, 0]
-    if size[4]:
+    if size[RANDOM_VOLATILITY]:
         c, d = draws.key(draws.VOLATILITY, step, 0), draws.key(draws.VOLATILITY, step, 1)
         rho = number[VOL_CORRELATION]
         other = np.sqrt(1.0 - rho * rho)
@@ -125,38 +153,39 @@ def move(size, number, at, product, table, seeds, state, nxt, step, lo, hi):
             l1[g] = log_spot[g] + sd * draws.normal(seeds[g], a, b) - 0.5 * sd * sd
             s1[g] = exp(l1[g])
             y1[g] = y[g]
-    if size[5]:
+    if size[RANDOM_FLOW]:
         a, b = draws.key(draws.FLOW, step, 0), draws.key(draws.FLOW, step, 1)
         for g in range(spot.shape[0]):
             f1[g] = number[FLOW_PERSISTENCE] * f[g] + number[FLOW_SHOCK] * draws.normal(seeds[g], a, b)
     else:
         for g in range(spot.shape[0]):
             f1[g] = f[g]
-    price_products(n, product, table[step + 1], s1, l1, nxt[NEXT_PRODUCT : NEXT_PRODUCT + 4 * n])
+    price_products(size, product, table[step + 1], s1, l1, nxt[_NEXT_PRODUCT : next_row(NEXT_SHOCK, n, 0)])
     for i in range(n):
-        new, old = nxt[NEXT_PRODUCT + 4 * n + i], state[at[SHOCK] + i, lo:hi]
+        new, old = nxt[next_row(NEXT_SHOCK, n, i)], state[at[SHOCK] + i, lo:hi]
         for g in range(new.shape[0]):
             new[g] = old[g]
     if size[HAS_SHOCK]:
         for j in range(n):
             a, b = draws.key(draws.SHOCK, step, 2 * j), draws.key(draws.SHOCK, step, 2 * j + 1)
-            z = nxt[NEXT_PRODUCT + 5 * n]
+            z = nxt[next_row(_SCRATCH, n, 0)]
             for g in range(z.shape[0]):
                 z[g] = draws.normal(seeds[g], a, b)
             for i in range(n):
-                loading = table[step, 1 + 4 * n + i * n + j]
-                new = nxt[NEXT_PRODUCT + 4 * n + i]
+                loading = table[step, size[LOADING_AT] + i * n + j]
+                new = nxt[next_row(NEXT_SHOCK, n, i)]
                 for g in range(z.shape[0]):
                     new[g] += loading * z[g]
 
 
 @njit(fastmath=FAST, error_model="numpy")
 def hedge_and_mark(size, number, at, state, nxt, offset_action, work, m, lo, hi):
-    """Hedges maker m's deltas over the move and marks its book; `work` [2, W] is scratch.
+    """Hedges maker m's deltas over the move and marks its book; `work` [2, W] is scratch, offset_action [W] what the
+    agent holds beside the delta-neutral shares (agent, costly).
 
     perfect: the venue pays -sum_i q_i (p_i(t+dt, S') - p_i(t, S)). costly, agent: shares h trade at S, earn h (S' - S).
     """
-    n = size[0]
+    n = size[PRODUCTS]
     book = at[MAKER_INVENTORY] + m * n
     cash, venue = state[at[MAKER_CASH] + m, lo:hi], state[at[VENUE_CASH], lo:hi]
     reward = state[at[REWARD_MAKER] + m, lo:hi]
@@ -165,8 +194,8 @@ def hedge_and_mark(size, number, at, state, nxt, offset_action, work, m, lo, hi)
     gain, target = work[0], work[1]
     kind = size[HEDGE]
     for i in range(n):
-        q, old, shock = state[book + i, lo:hi], state[at[MID] + i, lo:hi], nxt[NEXT_PRODUCT + 4 * n + i]
-        new = nxt[NEXT_PRODUCT + i]
+        q, old, shock = state[book + i, lo:hi], state[at[MID] + i, lo:hi], nxt[next_row(NEXT_SHOCK, n, i)]
+        new = nxt[next_row(NEXT_PRICE, n, i)]
         for g in range(gain.shape[0]):
             moved = q[g] * (new[g] + shock[g] - old[g])
             mark[g] += moved
@@ -176,8 +205,8 @@ def hedge_and_mark(size, number, at, state, nxt, offset_action, work, m, lo, hi)
             gain[g] = 0.0
             target[g] = 0.0
         for i in range(n):
-            q, old, new = state[book + i, lo:hi], state[at[PRICE] + i, lo:hi], nxt[NEXT_PRODUCT + i]
-            delta = nxt[NEXT_PRODUCT + n + i]
+            q, old, new = state[book + i, lo:hi], state[at[PRICE] + i, lo:hi], nxt[next_row(NEXT_PRICE, n, i)]
+            delta = nxt[next_row(NEXT_DELTA, n, i)]
             for g in range(gain.shape[0]):
                 gain[g] -= q[g] * (new[g] - old[g])
                 target[g] -= q[g] * delta[g]
@@ -215,77 +244,87 @@ def hedge_and_mark(size, number, at, state, nxt, offset_action, work, m, lo, hi)
 def penalise(size, number, at, maker, table, state, nxt, work, m, step, lo, hi):
     """Charges maker m's running penalty of this step and, at the end, its terminal penalty; `work` [3, W] is scratch.
 
-    A quadratic form x' C x over the step is its mean of both ends in Poisson flow (exact for one fill at a uniform
-    time) and (x0^2 + x0 x1 + x1^2)/3 in fluid flow (exact for a linear path).
+    The running penalty is a weight times the sum of the squares of linear forms sum_i c_i q_i of the book, mean over
+    the step: of both ends in Poisson flow (exact for one fill at a uniform time), (x0^2 + x0 x1 + x1^2)/3 in fluid flow
+    (exact for a linear path). Forms: the book's vega; or the loading of each shock; or each product's inventory.
     """
-    n = size[0]
+    n = size[PRODUCTS]
     book, fills = at[MAKER_INVENTORY] + m * n, at[FILL] + m * 2 * n
     before, after, due = work[0], work[1], work[2]
-    reward, running = state[at[REWARD_MAKER] + m, lo:hi], state[at[RUNNING_PENALTY] + m, lo:hi]
+    forms, weight = 0, 0.0
+    if size[HAS_VEGA_RISK]:
+        forms, weight = 1, 0.5 * number[VEGA_AVERSION] * number[DT]
+    elif size[HAS_LOADING_RISK]:
+        forms, weight = n, 0.5 * number[LOADING_AVERSION]
+    elif size[HAS_QUADRATIC]:
+        forms, weight = n, maker[m, MAKER_RUNNING] * number[DT]
     for g in range(due.shape[0]):
         due[g] = 0.0
-    forms = 0
-    if size[HAS_VEGA_RISK]:
-        forms = 1
-    if size[HAS_LOADING_RISK] or size[HAS_QUADRATIC]:
-        forms = n
     for form in range(forms):
         for g in range(due.shape[0]):
             before[g] = 0.0
             after[g] = 0.0
-        weight = 0.0
         for i in range(n):
             q, bid, ask = state[book + i, lo:hi], state[fills + 2 * i, lo:hi], state[fills + 2 * i + 1, lo:hi]
             if size[HAS_VEGA_RISK]:
-                weight = 0.5 * number[VEGA_AVERSION] * number[DT]
-                x = state[at[VEGA] + i, lo:hi]
+                vega = state[at[VEGA] + i, lo:hi]
                 for g in range(due.shape[0]):
-                    after[g] += q[g] * x[g]
-                    before[g] += (q[g] - bid[g] + ask[g]) * x[g]
-            elif size[HAS_LOADING_RISK]:
-                weight = 0.5 * number[LOADING_AVERSION]
-                loading = table[step, 1 + 4 * n + i * n + form]
+                    after[g] += q[g] * vega[g]
+                    before[g] += (q[g] - bid[g] + ask[g]) * vega[g]
+            elif size[HAS_LOADING_RISK] or i == form:
+                factor = table[step, size[LOADING_AT] + i * n + form] if size[HAS_LOADING_RISK] else 1.0
                 for g in range(due.shape[0]):
-                    after[g] += q[g] * loading
-                    before[g] += (q[g] - bid[g] + ask[g]) * loading
-            elif i == form:
-                weight = maker[m, 0] * number[DT]
-                for g in range(due.shape[0]):
-                    after[g] = q[g]
-                    before[g] = q[g] - bid[g] + ask[g]
-        if size[FLUID]:
-            weight = weight / 3.0
-            for g in range(due.shape[0]):
-                due[g] += weight * (before[g] * before[g] + before[g] * after[g] + after[g] * after[g])
-        else:
-            weight = weight * 0.5
-            for g in range(due.shape[0]):
-                due[g] += weight * (before[g] * before[g] + after[g] * after[g])
+                    after[g] += q[g] * factor
+                    before[g] += (q[g] - bid[g] + ask[g]) * factor
+        _add_mean_square(size, weight, before, after, due)
     if forms > 0:
+        reward, running = state[at[REWARD_MAKER] + m, lo:hi], state[at[RUNNING_PENALTY] + m, lo:hi]
         for g in range(due.shape[0]):
             running[g] += due[g]
             reward[g] -= due[g]
     if step + 1 == size[STEPS]:
-        terminal = state[at[TERMINAL_PENALTY] + m, lo:hi]
+        _penalise_end(size, number, at, maker, state, nxt, work, m, lo, hi)
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _add_mean_square(size, weight, before, after, due):
+    """due += weight times the mean over the step of the square of what goes from `before` to `after`, all [W]."""
+    if size[FLUID]:
+        third = weight / 3.0
         for g in range(due.shape[0]):
-            due[g] = 0.0
-            before[g] = 0.0
-        for i in range(n):
-            q, price, shock = state[book + i, lo:hi], nxt[NEXT_PRODUCT + i], nxt[NEXT_PRODUCT + 4 * n + i]
-            for g in range(due.shape[0]):
-                value = q[g] * (price[g] + shock[g])
-                before[g] += value
-                due[g] += number[PSI_EACH] * value * value + maker[m, 1] * q[g] * q[g]
+            due[g] += third * (before[g] * before[g] + before[g] * after[g] + after[g] * after[g])
+    else:
+        half = weight * 0.5
         for g in range(due.shape[0]):
-            due[g] += number[PSI_ALL] * before[g] * before[g]
-            terminal[g] += due[g]
-            reward[g] -= due[g]
+            due[g] += half * (before[g] * before[g] + after[g] * after[g])
+
+
+@njit(fastmath=FAST, error_model="numpy")
+def _penalise_end(size, number, at, maker, state, nxt, work, m, lo, hi):
+    """Charges maker m's terminal penalty, of each product's value or inventory and of the book's value."""
+    n = size[PRODUCTS]
+    value, due = work[0], work[2]
+    reward, terminal = state[at[REWARD_MAKER] + m, lo:hi], state[at[TERMINAL_PENALTY] + m, lo:hi]
+    for g in range(due.shape[0]):
+        due[g] = 0.0
+        value[g] = 0.0
+    for i in range(n):
+        q = state[at[MAKER_INVENTORY] + m * n + i, lo:hi]
+        price, shock = nxt[next_row(NEXT_PRICE, n, i)], nxt[next_row(NEXT_SHOCK, n, i)]
+        for g in range(due.shape[0]):
+            held = q[g] * (price[g] + shock[g])
+            value[g] += held
+            due[g] += number[PSI_EACH] * held * held + maker[m, MAKER_TERMINAL] * q[g] * q[g]
+    for g in range(due.shape[0]):
+        due[g] += number[PSI_ALL] * value[g] * value[g]
+        terminal[g] += due[g]
+        reward[g] -= due[g]
 
 
 @njit(fastmath=FAST, error_model="numpy")
 def adopt(size, at, state, nxt, lo, hi):
     """Makes the next spot, volatility, factor, prices, greeks and shocks the present ones."""
-    n = size[0]
+    n = size[PRODUCTS]
     for k in range(4):
         first = at[SPOT]
         if k == NEXT_LOG_SPOT:
@@ -296,12 +335,12 @@ def adopt(size, at, state, nxt, lo, hi):
             first = at[FLOW_FACTOR]
         state[first, lo:hi] = nxt[k]
     for i in range(n):
-        state[at[PRICE] + i, lo:hi] = nxt[NEXT_PRODUCT + i]
-        if size[3]:  # the greeks of an asset never change
-            state[at[DELTA] + i, lo:hi] = nxt[NEXT_PRODUCT + n + i]
-            state[at[GAMMA] + i, lo:hi] = nxt[NEXT_PRODUCT + 2 * n + i]
-            state[at[VEGA] + i, lo:hi] = nxt[NEXT_PRODUCT + 3 * n + i]
-        state[at[SHOCK] + i, lo:hi] = nxt[NEXT_PRODUCT + 4 * n + i]
+        state[at[PRICE] + i, lo:hi] = nxt[next_row(NEXT_PRICE, n, i)]
+        if size[HAS_OPTIONS]:  # the greeks of an asset never change
+            state[at[DELTA] + i, lo:hi] = nxt[next_row(NEXT_DELTA, n, i)]
+            state[at[GAMMA] + i, lo:hi] = nxt[next_row(NEXT_GAMMA, n, i)]
+            state[at[VEGA] + i, lo:hi] = nxt[next_row(NEXT_VEGA, n, i)]
+        state[at[SHOCK] + i, lo:hi] = nxt[next_row(NEXT_SHOCK, n, i)]
         mid, price, shock = state[at[MID] + i, lo:hi], state[at[PRICE] + i, lo:hi], state[at[SHOCK] + i, lo:hi]
         for g in range(mid.shape[0]):
             mid[g] = price[g] + shock[g]

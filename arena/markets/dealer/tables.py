@@ -1,4 +1,22 @@
-"""The dealer market's parameters as the plain arrays its kernels read."""
+"""The dealer market's parameters as the plain arrays its kernels read, and the names of what stands in them.
+
+Arguments of the kernels, the same in every module of this market; n products, M makers, N executors, B games:
+
+    whole, real, bounds   all parameters, as `Packed`
+    size, number, at      sizes and switches, scalars, first state rows: `Tables`, by the names below
+    product, maker        the parameters of each product and of each maker: `Tables`
+    executor, table       those of each executor, and what a decision or step has of its own: `Tables`
+    seeds                 uint64 [B or W]: the games' seeds, mixed by `draws.mix_seeds`
+    state                 float64 [R, >= B]: rows by the names in `columns`, `state[at[MID] + i]` is product i's mid
+    action, observation   float64 and float32 [columns of all seats, >= B], makers before executors
+    step                  the index of the decision, from 0
+    lo, hi                the block: games lo to hi - 1; W = hi - lo, and a row is a slice [W] of an array
+    i, m, j               index of a product, of a maker, of an executor
+    side                  0: bids are hit, 1: asks are lifted
+    nxt                   [`moves.next_rows`, W]: spot, prices, greeks and shocks at the end of the step
+    rate                  [N, W]: how fast the executors trade towards their targets, lots per clock unit
+    work                  scratch rows [.., W]; the kernel says how many and what they hold
+"""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,17 +32,26 @@ from arena.markets.dealer.settings import DealerSettings, naive_half_spread
 from arena.markets.parts.over_time import means
 
 # fmt: off
-(RULE, FLUID, HEDGE, HAS_SHOCK, HAS_IMPACT, HAS_INFORMED, HAS_VEGA_RISK, HAS_LOADING_RISK,
- HAS_QUADRATIC, STEPS) = range(10, 20)
+(RULE, FLUID, HEDGE, HAS_SHOCK, HAS_IMPACT, HAS_INFORMED, HAS_VEGA_RISK, HAS_LOADING_RISK, HAS_QUADRATIC, STEPS,
+ DEVIATION_AT, ROOT_YEARS_AT, ORDERS_AT, LOADING_AT, RUNNING_AT, TEMPORARY_AT, EXECUTOR_RUNNING_AT, IMPACT_AT,
+ TABLE_NUMBERS, SIZES) = range(10, 30)
+"""Entries of `size` after those that `columns` names; those in _AT are first columns of the parts of a table row, whose
+column 0 is the spot's deviation."""
 (DT, LOT, LIMIT, MIN_DISTANCE, MAX_DISTANCE, RULE_FIRST, RULE_SECOND, INFORMED, IMPACT, MAKER_FEE_RATE, TAKER_FEE_RATE,
  HEDGE_RATE, HEDGE_RANGE, PSI_EACH, PSI_ALL, LOADING_AVERSION, VEGA_AVERSION, VOL_MEAN, VOL_PERSISTENCE, VOL_SHOCK,
  VOL_CORRELATION, VOL_START, FLOW_PERSISTENCE, FLOW_SHOCK, FLOW_START, SPOT_START, HALF_LOW, HALF_WIDTH,
- SKEW_LOW, SKEW_WIDTH, RATE_LOW, RATE_WIDTH, YEARS_PER_STEP, START_DISTANCE) = range(34)
+ SKEW_LOW, SKEW_WIDTH, RATE_LOW, RATE_WIDTH, YEARS_PER_STEP, START_DISTANCE, NUMBERS) = range(35)
+"""Entries of `number`."""
+SIGN, STRIKE, LOG_STRIKE, PRODUCT_NUMBERS = range(4)
+"""Columns of `product`."""
+MAKER_RUNNING, MAKER_TERMINAL, OFFSET, START_MEAN, START_SPREAD, MAKER_NUMBERS = range(6)
+"""Columns of `maker`."""
 (PRODUCT, OWN_RATE_LOW, OWN_RATE_HIGH, TEMPORARY, CROSS, RUNNING, TERMINAL, PAYS_BEST, STOPS, SIDE, SIZE_MEAN,
- SIZE_SPREAD) = range(12)
+ SIZE_SPREAD, EXECUTOR_NUMBERS) = range(13)
+"""Columns of `executor`."""
 # fmt: on
-SIZES, NUMBERS, PRODUCT_NUMBERS, MAKER_NUMBERS, EXECUTOR_NUMBERS = 20, 34, 3, 5, 12
 NO_HEDGE, PERFECT, COSTLY, AGENT = range(4)
+"""Values of `size[HEDGE]`."""
 HEDGES = {"none": NO_HEDGE, "perfect": PERFECT, "costly": COSTLY, "agent": AGENT}
 NO_LIMIT = 1e15
 
@@ -32,14 +59,14 @@ NO_LIMIT = 1e15
 class Tables(NamedTuple):
     """Parameters of one market as arrays, in the order in which the kernels take them.
 
-    size int64 [20]: sizes and switches; number float64 [34]: scalars; at int64: first state row of each field;
-    product [n, 3]: sign (+1 call, -1 put, 0 asset), strike, ln strike; maker [M, 5]: running and terminal quadratic
-    penalty, offset, initial inventory mean and spread; executor [N, 12]; table [T+1, ...] per decision: standard
-    deviation of the log-spot step, then per product the standard deviation left to expiry, the square root of the
-    time to expiry in years, the expected noise orders [n, 2] and the shock loading [n, n] of the step; then what may
-    change with time, means over the step: makers' running penalties [M], executors' temporary impacts and running
-    penalties [N, N], the mark's impact. `advance` puts these into maker, executor and number, where the first step's
-    stand.
+    size int64 [SIZES]: sizes, switches, first columns in the table; number float64 [NUMBERS]: scalars; at int64: first
+    state row of each field; product [n, 3]: sign (+1 call, -1 put, 0 asset), strike, ln strike; maker [M, 5]: running
+    and terminal quadratic penalty, offset, initial inventory mean and spread; executor [N, 12]; table [T+1, ...] per
+    decision: standard deviation of the log-spot step, then per product the standard deviation left to expiry, the
+    square root of the time to expiry in years, the expected noise orders [n, 2] and the shock loading [n, n] of the
+    step; then what may change with time, means over the step: makers' running penalties [M], executors' temporary
+    impacts and running penalties [N, N], the mark's impact. `advance` puts these into maker, executor and number,
+    where the first step's stand.
     low, high float32: bounds of the observation columns of all seats.
     """
 
@@ -81,22 +108,23 @@ def packed(market: DealerSettings) -> Packed:
 def tables(market: DealerSettings) -> Tables:
     """Packs a market's parameters; cached, for markets are immutable."""
     seated = roles(market)
+    parts = _table(market)
     low = [role.observation.low for role in seated for _ in role.agents]
     high = [role.observation.high for role in seated for _ in role.agents]
     return Tables(
-        size=_size(market),
+        size=_size(market, np.cumsum([part.shape[1] for part in parts])),
         number=_number(market),
         at=columns.first_rows(columns.state(market)),
         product=_product(market),
         maker=_maker(market),
         executor=_executor(market),
-        table=_table(market),
+        table=np.ascontiguousarray(np.hstack(parts)),
         low=np.concatenate(low).astype(np.float32),
         high=np.concatenate(high).astype(np.float32),
     )
 
 
-def _size(market: DealerSettings) -> np.ndarray:
+def _size(market: DealerSettings, ends: np.ndarray) -> np.ndarray:
     makers, flow, risk = market.makers, market.flow, market.makers.risk
     return np.array(
         [
@@ -120,6 +148,7 @@ def _size(market: DealerSettings) -> np.ndarray:
             risk.kind == "running" and risk.risk_aversion > 0,
             risk.kind == "quadratic",
             market.clock.steps,
+            *ends,
         ],
         dtype=np.int64,
     )
@@ -215,10 +244,11 @@ def _executor(market: DealerSettings) -> np.ndarray:
                 e.size.spread if isinstance(e.size, Start) else 0.0,
             )
         )
-    return np.array(rows, dtype=float).reshape(len(rows), 12)
+    return np.array(rows, dtype=float).reshape(len(rows), EXECUTOR_NUMBERS)
 
 
-def _table(market: DealerSettings) -> np.ndarray:
+def _table(market: DealerSettings) -> list[np.ndarray]:
+    """The parts of the table, each [T+1, columns], in the order of the names in _AT; they end where the next begins."""
     clock, n, steps = market.clock, market.n, market.clock.steps
     instants = times(market)
     spot = np.zeros((steps + 1, 1))
@@ -231,7 +261,9 @@ def _table(market: DealerSettings) -> np.ndarray:
     loading[:-1] = market.loading().reshape(steps, n * n) * np.sqrt(clock.dt)
     changing = np.zeros((steps + 1, _changing(market).shape[1]))
     changing[:-1] = _changing(market)
-    return np.ascontiguousarray(np.hstack([spot, remaining_deviation(market), np.sqrt(years), flow, loading, changing]))
+    makers, traders = market.makers.count, len(market.executors)
+    each = np.split(changing, [makers, makers + traders, makers + 2 * traders], axis=1)
+    return [spot, remaining_deviation(market), np.sqrt(years), flow, loading, *each]
 
 
 def _changing(market: DealerSettings) -> np.ndarray:

@@ -1,6 +1,14 @@
 """Trades of the dealer market: from orders to fills, from fills to cash.
 
-Every trade is written on both sides: maker and taker, cash and contracts. `work` arrays are scratch rows [.., W].
+Every trade is written on both sides: maker and taker, cash and contracts.
+
+Arguments of the kernels: see `tables`, and
+
+    intensity             [M, W]: each maker's factor on the arrival rate, from the flow rule
+    share                 [2, M, W]: the part of an order that goes to each maker, by side
+    filled                [M, W]: lots that the makers filled of one executor's orders
+    volume                [W]: signed lots that takers have bought in this step
+    offset                [M]: the makers' offsets in the flow rule
 """
 
 import numpy as np
@@ -18,6 +26,7 @@ from arena.markets.dealer.columns import (
     EXECUTOR_INVENTORY,
     EXECUTOR_SPREAD_COST,
     EXECUTOR_SURPRISE,
+    EXECUTORS,
     FEE_CASH,
     FILL,
     FLOW_FACTOR,
@@ -25,9 +34,12 @@ from arena.markets.dealer.columns import (
     MAKER_CASH,
     MAKER_FEE,
     MAKER_INVENTORY,
+    MAKERS,
     MID,
     NOISE_CASH,
     NOISE_INVENTORY,
+    PRODUCTS,
+    RANDOM_FLOW,
     REMAINING,
     REWARD_EXECUTOR,
     REWARD_MAKER,
@@ -37,7 +49,7 @@ from arena.markets.dealer.columns import (
 )
 from arena.markets.dealer.flow import EXPONENTIAL, RELATIVE, flow, independent
 from arena.markets.dealer.mid import trade_at_mid
-from arena.markets.dealer.moves import NEXT_PRODUCT
+from arena.markets.dealer.moves import NEXT_PRICE, NEXT_SHOCK, next_row
 from arena.markets.dealer.tables import (
     DT,
     FLUID,
@@ -48,6 +60,7 @@ from arena.markets.dealer.tables import (
     LIMIT,
     LOT,
     MAKER_FEE_RATE,
+    ORDERS_AT,
     PAYS_BEST,
     PRODUCT,
     RULE,
@@ -57,26 +70,32 @@ from arena.markets.dealer.tables import (
     TAKER_FEE_RATE,
 )
 from arena.markets.parts import draws
-from arena.markets.parts.special import FAST, exp
+from arena.markets.parts.special import FAST, INLINE, exp
 
 _CAP = 1e12
+
+
+@njit(**INLINE)
+def work_rows(makers):
+    """How many scratch rows `trade` needs for M makers: 4 M for quotes, M for fills and 9 more."""
+    return 5 * makers + 9
 
 
 @njit(fastmath=FAST, error_model="numpy")
 def _noise(size, number, at, table, seeds, state, nxt, i, side, intensity, work, step, lo, hi):
     """Noise orders of product i that reach each maker on one side: `fill` rows of the state. `work` [4, W]."""
-    n, makers = size[0], size[1]
+    n, makers = size[PRODUCTS], size[MAKERS]
     mean, count, mass, total = work[0], work[1], work[2], work[3]
-    expected = table[step, 1 + 2 * n + 2 * i + side]
+    expected = table[step, size[ORDERS_AT] + 2 * i + side]
     arrived, unfilled = state[at[ARRIVED] + 2 * i + side, lo:hi], state[at[UNFILLED_NOISE] + 2 * i + side, lo:hi]
     factor, lot, way = state[at[FLOW_FACTOR], lo:hi], number[LOT], 2.0 * side - 1.0
-    new, shock = nxt[NEXT_PRODUCT + i], nxt[NEXT_PRODUCT + 4 * n + i]
+    new, shock = nxt[next_row(NEXT_PRICE, n, i)], nxt[next_row(NEXT_SHOCK, n, i)]
     mid = state[at[MID] + i, lo:hi]
     for m in range(makers):
         rate = intensity[m]
         for g in range(mean.shape[0]):
             mean[g] = expected * rate[g]
-        if size[5]:
+        if size[RANDOM_FLOW]:
             for g in range(mean.shape[0]):
                 mean[g] *= exp(factor[g])
         if size[HAS_INFORMED]:
@@ -116,7 +135,7 @@ def _settle_noise(size, number, at, state, volume, work, i, lo, hi):
 
     work [2, W] is scratch. Short loops: one long loop over so many rows would not vectorise.
     """
-    n, makers = size[0], size[1]
+    n, makers = size[PRODUCTS], size[MAKERS]
     earned, net = work[0], work[1]
     mid, noise_cash = state[at[MID] + i, lo:hi], state[at[NOISE_CASH], lo:hi]
     noise, fees = state[at[NOISE_INVENTORY] + i, lo:hi], state[at[FEE_CASH], lo:hi]
@@ -159,7 +178,7 @@ def _settle_executor(size, number, at, executor, state, volume, work, j, i, fill
     but under the fluid relative rule, which does not clear; the noise takes the difference, at the mid and without a
     fee. Nobody fills at an absent quote, whose 0 lots cost 0.
     """
-    n, makers, traders = size[0], size[1], size[2]
+    n, makers, traders = size[PRODUCTS], size[MAKERS], size[EXECUTORS]
     mid, direction = state[at[MID] + i, lo:hi], state[at[DIRECTION] + j, lo:hi]
     own_cash, own = state[at[EXECUTOR_CASH] + j, lo:hi], state[at[EXECUTOR_INVENTORY] + j, lo:hi]
     remaining, got = state[at[REMAINING] + j, lo:hi], state[at[EXECUTOR_FILL] + j, lo:hi]
@@ -216,7 +235,10 @@ def _settle_executor(size, number, at, executor, state, volume, work, j, i, fill
 
 @njit(fastmath=FAST, error_model="numpy")
 def _uncleared(state, at, lots, scale, direction, cost, mid, mine, i, lo, hi):
-    """The executor's part of one maker's fill where shares do not add up to one; the noise takes the difference."""
+    """The executor's part of one maker's fill where shares do not add up to one; the noise takes the difference.
+
+    lots [W] filled at the `mid`, `scale` and `direction` of the executor; `mine` is written, `cost` scaled.
+    """
     noise, noise_cash = state[at[NOISE_INVENTORY] + i, lo:hi], state[at[NOISE_CASH], lo:hi]
     for g in range(mid.shape[0]):
         mine[g] = lots[g] * scale[g]
@@ -234,7 +256,7 @@ def _route(size, number, at, executor, seeds, state, share, rate, filled, work, 
     Poisson: a count of orders, each going to maker m with probability share_m. A maker whose inventory limit is reached
     fills no more; what nobody fills stays with the executor. `work` [6, W].
     """
-    n, makers = size[0], size[1]
+    n, makers = size[PRODUCTS], size[MAKERS]
     direction, remaining = state[at[DIRECTION] + j, lo:hi], state[at[REMAINING] + j, lo:hi]
     unfilled = state[at[UNFILLED_EXECUTOR] + j, lo:hi]
     mean, count, mass, total, live = work[0], work[1], work[2], work[3], work[4]
@@ -310,9 +332,10 @@ def _inverse_sum(share, direction, scale):
 def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, work, step, lo, hi):
     """All trades of a step: noise first, then the executors, product by product; then the mark impact.
 
-    work [6 M + 12, W]: distances, intensities, shares of both sides, fills of an executor, and scratch.
+    work [`work_rows`, W]: intensities, shares of both sides and distances of the makers, their fills of an executor's
+    orders, the best distance of each side, the takers' signed volume, and six rows of scratch.
     """
-    n, makers, traders = size[0], size[1], size[2]
+    n, makers, traders = size[PRODUCTS], size[MAKERS], size[EXECUTORS]
     intensity, share = work[0:makers], work[makers : 3 * makers]
     distance, filled = work[3 * makers : 4 * makers], work[4 * makers : 5 * makers]
     best, volume = work[5 * makers : 5 * makers + 2], work[5 * makers + 2]
@@ -346,6 +369,6 @@ def trade(size, number, at, executor, offset, table, seeds, state, nxt, rate, wo
                     cheapest[g] = ask[g] if direction[g] > 0.0 else bid[g]
                 _settle_executor(size, number, at, executor, state, volume, scratch, j, i, filled, lo, hi)
         if size[HAS_IMPACT]:
-            shock = nxt[NEXT_PRODUCT + 4 * n + i]
+            shock = nxt[next_row(NEXT_SHOCK, n, i)]
             for g in range(shock.shape[0]):
                 shock[g] += number[IMPACT] * volume[g]

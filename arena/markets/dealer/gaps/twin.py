@@ -23,7 +23,7 @@ from arena.markets.dealer.flow import offsets_of
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.seats import QuadraticRisk
 from arena.markets.dealer.settings import naive_half_spread
-from arena.markets.dealer.tables import tables
+from arena.markets.dealer.tables import IMPACT_AT, RUNNING_AT, tables
 from arena.markets.market import Act
 
 torch_of = torch.as_tensor
@@ -60,7 +60,8 @@ def applies(market: DealerMarket) -> bool:
 
 def moves(market: DealerMarket) -> bool:
     """Whether trades move the mid."""
-    return bool(tables(market).table[:, -1].any())
+    packed = tables(market)
+    return bool(packed.table[:, packed.size[IMPACT_AT]].any())
 
 
 def one_quiet_asset(market: DealerMarket) -> bool:
@@ -88,7 +89,8 @@ class FluidGame:
         self.seats = [agent for role in market.roles for agent in role.agents]
         self.noise = torch_of(market.arrival_rates()[:, 0, :] * clock.dt)
         self.offset = torch_of(offsets_of(market.flow.rule, self.makers))
-        changing = torch_of(tables(market).table[:-1, -(self.makers + 2 * self.traders + 1) :].copy())
+        packed = tables(market)
+        changing = torch_of(packed.table[:-1, packed.size[RUNNING_AT] :].copy())
         self.running, self.impact, self.x_running, self.move = changing.split(
             [self.makers, self.traders, self.traders, 1], dim=1
         )
