@@ -42,7 +42,7 @@ def parallel_env(scenario: Scenario | str | Path = "two_mm_one_trader", render_m
 
 
 def env(scenario: Scenario | str | Path = "two_mm_one_trader", render_mode: str | None = None) -> AECEnv:
-    """The same for tools that want agents one after another; actions still take effect together."""
+    """The scenario as a PettingZoo AECEnv, agents one after another; their actions still take effect together."""
     return parallel_to_aec(parallel_env(scenario, render_mode))
 
 
@@ -204,6 +204,7 @@ class SeatEnv(gymnasium.Env):
     """One seat of a scenario as a Gymnasium env; the other seats are played by given agents.
 
     The observation is the flat box even where the seat chooses: what is allowed stands in it, and in `action_masks()`.
+    Raises ValueError for a seat that the scenario does not have.
     """
 
     def __init__(

@@ -25,6 +25,7 @@ class Game:
     `action` in place and call `advance()` instead of `step(actions)`.
 
     A game depends on its own seed and its actions only: not on B, not on its neighbours (bitwise).
+    Raises ValueError for a batch below 1.
     """
 
     def __init__(self, market: Market, batch: int):
@@ -79,7 +80,10 @@ class Game:
         return np.moveaxis(rows.reshape(*shape, self.batch), -1, 0)
 
     def reset(self, seeds: NDArray[np.uint64]) -> Views:
-        """Starts new games from their seeds, uint64 [B]; returns the first observations."""
+        """Starts new games from their seeds, uint64 [B]; returns the first observations.
+
+        Raises ValueError for seeds of another shape.
+        """
         seeds = np.asarray(seeds, dtype=np.uint64)
         if seeds.shape != (self.batch,):
             raise ValueError(f"reset needs {self.batch} seeds, found an array of shape {seeds.shape}")
@@ -103,7 +107,10 @@ class Game:
         return self.advance()
 
     def advance(self) -> Views:
-        """Plays one step with the actions that stand in `self.action`."""
+        """Plays one step with the actions that stand in `self.action`; returns the rewards.
+
+        Raises LedgerError if a conservation law fails, RuntimeError after the end.
+        """
         if self.step_index >= self.steps:
             raise RuntimeError(f"the game is over after {self.steps} steps; call reset first")
         rules, buffers = self._rules, (self._state, self._action, self._observation, self._failure)

@@ -63,6 +63,7 @@ class Layout:
     """The columns of a flat vector, in order.
 
     Sizes: D columns. `low`, `high`, `centre`, `scale` are float64 [D]; `names` and `units` have D entries.
+    Raises ValueError for a name that repeats and for labels that are not one per column.
     """
 
     def __init__(self, fields: Sequence[Field]):

@@ -77,7 +77,8 @@ class ByModel(_Named):
     """A market, of the class that the catalogue has under its `model`; a market that names none is a dealer's."""
 
     def read(self, value: Any, info: ValidationInfo) -> Market:
-        """The market; what is no mapping, has no known model or is refused by its class is a mistake."""
+        """The market; raises PydanticKnownError or ValidationError for what is no mapping, names no known model or is
+        refused by its class."""
         known = catalogue.packages()
         model = value.get("model", catalogue.DEFAULT) if isinstance(value, dict) else getattr(value, "model", None)
         if not isinstance(value, dict | BaseModel) or model is None:
@@ -103,7 +104,10 @@ class BySeat(_Named):
     """A player per seat, of a class that the market's kit lists for the seat's role; a seat left out learns."""
 
     def read(self, value: Any, info: ValidationInfo) -> dict[str, Recipe]:
-        """Players of all seats, in the market's order; where the market itself is wrong, those that are given."""
+        """Players of all seats, in the market's order; where the market itself is wrong, those that are given.
+
+        Raises PydanticKnownError for what is no mapping, ValidationError for players that do not fit their seats.
+        """
         if not isinstance(value, dict):
             raise PydanticKnownError("dict_type")
         market: Market | None = info.data.get("market")

@@ -62,7 +62,10 @@ def _shown(make: "Callable[[Run], Section | None]", run: "Run") -> "Section | No
 
 
 def write_aggregate(folders: Sequence[str | Path], out: str | Path) -> Path:
-    """Write one page over several runs, normally the seeds of one scenario, into `out`: table, bands, paired tests."""
+    """Write one page over several runs, normally the seeds of one scenario, into `out`: table, bands, paired tests.
+
+    Raises ValueError without a run.
+    """
     from arena.pages import judging as judged
     from arena.pages import page
     from arena.pages import seeds as compared

@@ -34,7 +34,7 @@ class Rollout:
         return {role: rewards.sum(axis=0) for role, rewards in self.rewards.items()}
 
     def returns_of(self, agent: str) -> NDArray[np.float64]:
-        """Sum of one seat's rewards per game, [B]."""
+        """Sum of one seat's rewards per game, [B]; raises KeyError for an agent that did not play."""
         for role, agents in self.agents.items():
             if agent in agents:
                 return self.rewards[role][:, :, agents.index(agent)].sum(axis=0)
@@ -45,7 +45,7 @@ class Rollout:
         return _named(self.layout, self.final, name)
 
     def path(self, name: str) -> NDArray[np.float64]:
-        """A named quantity over time, [T+1, B, ...]; needs `trace`."""
+        """A named quantity over time, [T+1, B, ...]; raises ValueError without `trace`."""
         if self.state is None:
             raise ValueError("this rollout kept no trace; play(..., trace=True)")
         return np.stack([_named(self.layout, state, name) for state in self.state])

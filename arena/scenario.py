@@ -166,7 +166,7 @@ def load(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Scenario:
 
 
 def loads(text: str, overrides: Sequence[str] = (), source: str = "<text>") -> Scenario:
-    """The same as `load` for YAML text."""
+    """Read a scenario from YAML text, named `source` in mistakes; raises ScenarioError with all of them."""
     return _check(read(text, source), overrides)
 
 

@@ -22,7 +22,10 @@ FAR = np.float32(1e9)
 
 
 class Seating:
-    """A game with B = 1 and the agents that sit at it; `seed` is the number of the game that is played."""
+    """A game with B = 1 and the agents that sit at it; `seed` is the number of the game that is played.
+
+    Raises ValueError for an unknown render mode.
+    """
 
     def __init__(self, scenario: Scenario | str | Path, render_mode: str | None):
         if render_mode not in (None, *RENDER_MODES):
@@ -103,7 +106,7 @@ class Seating:
         self.live = not self.game.done
 
     def refuse(self) -> None:
-        """Raise ValueError about the first action that is outside its range, or no option."""
+        """Raises ValueError about the first action that is outside its range, or no option."""
         for agent, action in self.slices.items():
             low, high = self.bounds[agent]
             choice = self.choice(agent)

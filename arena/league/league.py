@@ -136,7 +136,7 @@ class League:
         return [name for name, record in self._records.items() if record.role == role]
 
     def latest(self, role: str) -> str:
-        """The incumbent: the newest member that is no exploiter."""
+        """The incumbent: the newest member that is no exploiter; raises ValueError while a role has none."""
         main = [name for name in self.members(role) if not self._records[name].is_exploiter]
         if not main:
             raise ValueError(f"league has no member of role '{role}' yet; add the initial one first")
@@ -147,6 +147,7 @@ class League:
 
         A file of that name that belongs to no member (left by a killed run) is kept: the member gets a suffix.
         A member that starts with a parent inherits the parent's rating with fresh uncertainty.
+        Raises ValueError for a role that is not in the league.
         """
         if new.role not in self.seats:
             raise ValueError(f"member {new.name} is a {new.role}; allowed: {', '.join(self.seats)}")
@@ -252,6 +253,7 @@ class League:
         seeds, `elsewhere` members in the other seats (for an exploiter: the newest). volume [...]: lots the candidate
         traded per game and seat. groups [games]: index of the line-up of each game; met[g]: members that sat
         elsewhere in line-up g (feeds prioritised matchmaking). Updates looks, gains and live ratings.
+        Raises ValueError when `met` names line-ups that `groups` does not index.
         """
         role, incumbent = candidate.role, self.latest(candidate.role)
         gains = paired_gains(new, old, groups)
@@ -288,7 +290,10 @@ class League:
                     table.setdefault(name, GainRecord()).add(np.asarray(values, dtype=float))
 
     def update_ratings(self, role: str, members: Sequence[str], scores: np.ndarray) -> None:
-        """Live ratings from comparable games: scores [games, k] of k members of the role, higher is better."""
+        """Live ratings from comparable games: scores [games, k] of k members of the role, higher is better.
+
+        Raises ValueError for a member of another role.
+        """
         strangers = [name for name in members if self.record(name).role != role]
         if strangers:
             raise ValueError(f"{strangers} are no members of role '{role}'; ratings compare members of one role")
@@ -299,6 +304,7 @@ class League:
 
         game: pay-offs [N, s_1, ..., s_N] whose seats carry role names; members: role -> names in the tensor's order
         (names that are not in the league, such as scripted baselines, get no games). Returns role -> name -> mass.
+        Raises ValueError when a seat has not as many names as strategies.
         """
         from arena.solvers.finite.matrix_game import correlated_equilibrium
 

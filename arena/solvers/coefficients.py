@@ -57,13 +57,14 @@ class Coefficient:
 
 
 def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]:
-    """Turn an arithmetic expression of `t`, such as `3 + sin(2*pi*t)`, into a function; ValueError for anything that is
-    not arithmetic."""
+    """Turn an arithmetic expression of `t`, such as `3 + sin(2*pi*t)`, into a function.
+
+    Raises ValueError for anything that is not arithmetic."""
 
     def refuse(what: str) -> ValueError:
         return ValueError(
             f"{name}: found {what} in the expression {text!r}; allowed are numbers, + - * / **, parentheses, t, pi "
-            f"and {', '.join([*FUNCTIONS, *CHOICES])}."
+            f"and {', '.join([*FUNCTIONS, *CHOICES])}"
         )
 
     def check(node: ast.AST) -> None:
@@ -111,7 +112,7 @@ def expression(text: str, name: str = "coefficient") -> Callable[[Array], Array]
                 return FUNCTIONS[node.func.id](evaluate(node.args[0], t))
 
     if len(text) > LONGEST:
-        raise ValueError(f"{name}: found an expression of {len(text)} characters; allowed are {LONGEST}.")
+        raise ValueError(f"{name}: found an expression of {len(text)} characters; allowed are {LONGEST}")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError) as error:
@@ -147,8 +148,9 @@ def vectorised(function: Callable[..., Any]) -> Callable[[Array], Array]:
 
 
 def coefficient(value: Any, name: str = "coefficient") -> Coefficient:
-    """Read a number, a table `{t, value}`, an expression of `t` or a function of `t` as a Coefficient; ValueError in
-    one sentence otherwise."""
+    """Read a number, a table `{t, value}`, an expression of `t` or a function of `t` as a Coefficient.
+
+    Raises ValueError for anything else, for a number that is not finite and for times that do not increase."""
     if isinstance(value, Coefficient):
         return value
     if isinstance(value, str):
@@ -163,19 +165,20 @@ def coefficient(value: Any, name: str = "coefficient") -> Coefficient:
     except (TypeError, ValueError):
         raise ValueError(
             f"{name}: found {value!r}; allowed are a number, a table {{t: [...], value: [...]}}, an expression of t "
-            "or a function of t."
+            "or a function of t"
         ) from None
     if not np.isfinite(number):
-        raise ValueError(f"{name}: found {number}; a coefficient must be finite.")
+        raise ValueError(f"{name}: found {number}; a coefficient must be finite")
     return Coefficient(lambda t: np.full(t.shape, number), constant=number)
 
 
 def per_player(value: Any, count: int, name: str) -> list[Coefficient]:
-    """Read one coefficient for everybody, or a list with one coefficient per player."""
+    """Read one coefficient for everybody, or a list with one per player; raises ValueError for another number of them
+    and for what `coefficient` does not read."""
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
         if len(value) != count:
             raise ValueError(
-                f"{name}: found {len(value)} values for {count} players; give one value, or one per player."
+                f"{name}: found {len(value)} values for {count} players; give one value, or one per player"
             )
         return [coefficient(entry, f"{name}[{i}]") for i, entry in enumerate(value)]
     return [coefficient(value, name)] * count
@@ -188,18 +191,18 @@ def knots_of(coefficients: Sequence[Coefficient], horizon: float) -> Array:
 
 
 def require(entry: Coefficient, horizon: float, name: str, *, least: float = -np.inf, strict: bool = False) -> None:
-    """Raise a ValueError in one sentence unless the coefficient is finite and at least (strict: above) `least` on [0,
+    """Raises ValueError unless the coefficient is finite and at least (strict: above) `least` on [0,
     horizon]."""
     t = np.union1d(np.linspace(0.0, horizon, 257), knots_of([entry], horizon))
     values = entry(t)
     if not np.all(np.isfinite(values)):
         bad = t[~np.isfinite(values)][0]
-        raise ValueError(f"{name}: its value at t = {bad:.6g} is not finite.")
+        raise ValueError(f"{name}: its value at t = {bad:.6g} is not finite")
     worst = int(np.argmin(values))
     if values[worst] < least or (strict and values[worst] <= least):
         raise ValueError(
             f"{name}: found {values[worst]:.6g} at t = {t[worst]:.6g}; it must be {'above' if strict else 'at least'} "
-            f"{least:g}."
+            f"{least:g}"
         )
 
 
@@ -210,17 +213,17 @@ def _names(text: str) -> set[str]:
 def _table(value: Mapping[str, Any], name: str) -> Coefficient:
     if set(value) != {"t", "value"}:
         raise ValueError(
-            f"{name}: found a table with {sorted(map(str, value))}; a table has exactly the two lists t and value."
+            f"{name}: found a table with {sorted(map(str, value))}; a table has exactly the two lists t and value"
         )
     times, values = np.asarray(value["t"], dtype=float), np.asarray(value["value"], dtype=float)
     if times.ndim != 1 or times.shape != values.shape or times.size == 0:
         raise ValueError(
-            f"{name}: the table has {times.size} times and {values.size} values; it needs equally many, at least one."
+            f"{name}: the table has {times.size} times and {values.size} values; it needs equally many, at least one"
         )
     if not (np.all(np.isfinite(times)) and np.all(np.isfinite(values))):
-        raise ValueError(f"{name}: the table holds a number that is not finite.")
+        raise ValueError(f"{name}: the table holds a number that is not finite")
     if np.any(np.diff(times) <= 0.0):
         at = int(np.argmax(np.diff(times) <= 0.0))
-        raise ValueError(f"{name}: the times of the table must increase; found {times[at]:g} then {times[at + 1]:g}.")
+        raise ValueError(f"{name}: the times of the table must increase; found {times[at]:g} then {times[at + 1]:g}")
     constant = float(values[0]) if np.all(values == values[0]) else None
     return Coefficient(lambda t: np.interp(t, times, values), knots=tuple(times.tolist()), constant=constant)

@@ -98,7 +98,7 @@ def solve_trajectory(
             raise NoEquilibrium(
                 f"the solution is not resolved: {t.size - 1} cells leave a defect of {error.sum():.2e}, "
                 f"{tolerance * scale:.1e} is allowed; "
-                "a coefficient or a quote rule is too rough."
+                "a coefficient or a quote rule is too rough"
             )
         t, z = _split(t, z, k, split)
         try:
@@ -224,12 +224,12 @@ def _newton(system: _System, t: Array, z: Array, strength: float, most: int = 40
     for step in range(1, most + 1):
         if not np.isfinite(size):
             raise NoEquilibrium(
-                "the flow overflows: quotes are so far apart that an exponential share is beyond floating point."
+                "the flow overflows: quotes are so far apart that an exponential share is beyond floating point"
             )
         try:
             dz, dk = _newton_step(system, t, residual, strength)
         except np.linalg.LinAlgError as error:
-            raise NoEquilibrium("the linearised system is singular (a conjugate point inside the horizon).") from error
+            raise NoEquilibrium("the linearised system is singular (a conjugate point inside the horizon)") from error
         length = 1.0
         while True:
             trial = system.residual(t, z + length * dz, k + length * dk, strength)
@@ -245,7 +245,7 @@ def _newton(system: _System, t: Array, z: Array, strength: float, most: int = 40
         moved = np.max(np.abs(dz)) / (1.0 + np.max(np.abs(z)))
         if length == 1.0 and (moved < 1e-9 or size < 1e-13 * (1.0 + np.abs(z).max())):
             return z, k, step
-    raise NoEquilibrium(f"Newton's method stalls at a residual of {size:.2e} after {most} steps.")
+    raise NoEquilibrium(f"Newton's method stalls at a residual of {size:.2e} after {most} steps")
 
 
 def _solve_from_nothing(system: _System, t: Array) -> tuple[Array, Array, int, int]:

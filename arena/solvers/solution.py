@@ -78,7 +78,7 @@ class Solution:
         return np.array([player.objective for player in self.players])
 
     def condition(self, name: str) -> Condition:
-        """The condition of that name; KeyError with the names there are."""
+        """The condition of that name; raises KeyError, with the names there are, for another one."""
         for entry in self.conditions:
             if entry.name == name:
                 return entry

@@ -20,6 +20,7 @@ class StockEnv(MultiAgentEnv):
 
     Numbers outside [-1, 1] are clipped (RLlib's Gaussian head produces them); what is not a number still raises. A seat
     that chooses has a Discrete space and sees its mask beside the observation, as in `arena.env.parallel_env`.
+    Raises ValueError for another key in `config`.
     """
 
     def __init__(self, config: dict[str, Any] | None = None):

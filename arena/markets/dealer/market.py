@@ -23,7 +23,7 @@ class DealerMarket(DealerSettings):
         return columns.state(self)
 
     def role(self, name: str) -> Role:
-        """The role of that name; KeyError with the roles there are."""
+        """The role of that name; raises KeyError, with the roles there are, for another one."""
         for one in self.roles:
             if one.name == name:
                 return one

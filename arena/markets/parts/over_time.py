@@ -21,7 +21,7 @@ def _parsed(text: str) -> str:
     try:
         coefficient(text)
     except ValueError as error:
-        raise ValueError(str(error).removeprefix("coefficient: ").rstrip(".")) from None
+        raise ValueError(str(error).removeprefix("coefficient: ")) from None
     return text
 
 
@@ -58,5 +58,5 @@ def misfit(value: Any, horizon: float) -> str | None:
     try:
         require(as_coefficient(value), horizon, "", least=0.0)
     except ValueError as error:
-        return str(error).removeprefix(": ").rstrip(".").replace("; it must be", "; allowed is")
+        return str(error).removeprefix(": ").replace("; it must be", "; allowed is")
     return None

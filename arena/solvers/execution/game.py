@@ -141,18 +141,18 @@ def execution_game(
     flow: MeanRevertingFlow | None = None,
     cross_impact: float | None = None,
 ) -> ExecutionGame:
-    """Read and check an execution game; every ValueError is one sentence naming the parameter, what was found and what
-    is allowed.
+    """Read and check an execution game.
 
     Penalties are one value for all, or a list with one per trader. `flow` replaces noise_buy and noise_sell;
-    `cross_impact` replaces the common temporary impact (beta/N) sum v by individual plus cross impact."""
+    `cross_impact` replaces the common temporary impact (beta/N) sum v by individual plus cross impact.
+    Raises ValueError, one sentence that names the parameter, what was found and what is allowed."""
     start = np.asarray(inventory, dtype=float)
     if start.ndim != 1 or start.size == 0 or not np.isfinite(start).all():
-        raise ValueError("inventory: give a flat list of finite numbers, one per trader.")
+        raise ValueError("inventory: give a flat list of finite numbers, one per trader")
     if not (np.isfinite(horizon) and horizon > 0.0):
-        raise ValueError(f"horizon: found {horizon}; it must be a finite number above 0.")
+        raise ValueError(f"horizon: found {horizon}; it must be a finite number above 0")
     if cross_impact is not None and not 0.0 <= cross_impact < 2.0:
-        raise ValueError(f"cross_impact: found {cross_impact}; 0 <= cross_impact < 2 is needed.")
+        raise ValueError(f"cross_impact: found {cross_impact}; 0 <= cross_impact < 2 is needed")
     n = start.size
     alpha, beta = coefficient(permanent_impact, "permanent_impact"), coefficient(temporary_impact, "temporary_impact")
     buy, sell = coefficient(noise_buy, "noise_buy"), coefficient(noise_sell, "noise_sell")
@@ -167,14 +167,14 @@ def execution_game(
         [float(entry(np.array([horizon]))[0]) for entry in per_player(terminal_penalty, n, "terminal_penalty")]
     )
     if terminal.min() < 0.0:
-        raise ValueError(f"terminal_penalty: found {terminal.min()}; it must be at least 0.")
+        raise ValueError(f"terminal_penalty: found {terminal.min()}; it must be at least 0")
     if flow is not None:
         if flow.reversion < 0.0 or flow.volatility < 0.0:
             raise ValueError(
-                f"flow: found reversion {flow.reversion} and volatility {flow.volatility}; both must be at least 0."
+                f"flow: found reversion {flow.reversion} and volatility {flow.volatility}; both must be at least 0"
             )
         if buy.constant != 0.0 or sell.constant != 0.0:
-            raise ValueError("flow: give either a mean-reverting flow or noise_buy and noise_sell, not both.")
+            raise ValueError("flow: give either a mean-reverting flow or noise_buy and noise_sell, not both")
     return ExecutionGame(start, float(horizon), alpha, beta, tuple(running), terminal, buy, sell, flow, cross_impact)
 
 

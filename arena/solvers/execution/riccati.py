@@ -127,8 +127,8 @@ def integrate(
     tolerance: float,
     what: str,
 ) -> Callable[[float], Array]:
-    """Integrate an ODE piece by piece between knots and return its dense solution; NoEquilibrium names the time of a
-    blow-up."""
+    """Integrate an ODE piece by piece between knots and return its dense solution; raises NoEquilibrium, which names
+    the time, at a blow-up."""
     low, high = min(begin, end), max(begin, end)
     marks = np.concatenate([[low], knots[(knots > low) & (knots < high)], [high]])
     if end < begin:
@@ -150,12 +150,12 @@ def integrate(
                 )
             except (np.linalg.LinAlgError, ValueError) as error:
                 raise NoEquilibrium(
-                    f"{what} breaks down between t = {right:.4g} and t = {left:.4g} ({error})."
+                    f"{what} breaks down between t = {right:.4g} and t = {left:.4g} ({error})"
                 ) from error
         if not found.success or not np.all(np.isfinite(found.y[:, -1])) or np.abs(found.y[:, -1]).max() > 1e12:
             raise NoEquilibrium(
                 f"{what} blows up near t = {found.t[-1]:.6g} (horizon {high:g}): the parameters admit no equilibrium "
-                "of this kind on it."
+                "of this kind on it"
             )
         pieces.append(found.sol)
         state = found.y[:, -1]

@@ -58,12 +58,21 @@ def solve_execution(
     information: 'open_loop' (paths; the paper's equilibrium) or 'feedback' (rates react to all inventories). t: output
     times (default 101 equal steps). With a random flow, paths and objectives are expectations. `policy(t, state [n, d -
     1])` gives rates at any (Q, w[, n]); with deterministic noise the price w may be left out. Raises NoEquilibrium,
-    naming the time, when the Riccati equation blows up."""
+    naming the time, when the Riccati equation blows up, and ValueError for another `information` or times outside the
+    horizon.
+
+    One trader who must buy two shares is quick at first, since waiting costs too:
+
+    >>> game = execution_game([-2.0], horizon=1.0, temporary_impact=0.1, running_penalty=0.4, terminal_penalty=1.0)
+    >>> buyer = solve_execution(game, t=[0.0, 0.5, 1.0]).players[0]
+    >>> buyer.rate.round(3), buyer.inventory.round(3)
+    (array([4.099, 1.624, 0.913]), array([-2.   , -0.678, -0.091]))
+    """
     if information not in ("open_loop", "feedback"):
-        raise ValueError(f"information: found {information!r}; allowed are 'open_loop' and 'feedback'.")
+        raise ValueError(f"information: found {information!r}; allowed are 'open_loop' and 'feedback'")
     times = np.linspace(0.0, game.horizon, 101) if t is None else np.asarray(t, dtype=float)
     if times.ndim != 1 or times.size == 0 or np.any(np.diff(times) <= 0) or times[0] < 0 or times[-1] > game.horizon:
-        raise ValueError(f"t: the output times must increase and lie between 0 and the horizon {game.horizon:g}.")
+        raise ValueError(f"t: the output times must increase and lie between 0 and the horizon {game.horizon:g}")
     n = game.traders
     gain, marginal = open_loop_gain(game, tolerance) if information == "open_loop" else feedback_gain(game, tolerance)
     state, objective = _play(game, gain, times, tolerance)
@@ -138,7 +147,7 @@ def homogeneous_modes(game: ExecutionGame, t: Array) -> tuple[Array, Array, Arra
     ):
         raise ValueError(
             "the two-mode structure needs constant coefficients, equal penalties, no net noise flow and the common "
-            "impact."
+            "impact"
         )
     n, left = game.traders, game.horizon - np.asarray(t, dtype=float)
     mean = np.full(game.inventory.shape, game.inventory.mean())

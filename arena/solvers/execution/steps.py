@@ -50,7 +50,7 @@ class _Steps:
 
 
 def discrete_feedback_nash(game: ExecutionGame, steps: int, accounting: str = "euler") -> DiscreteNash:
-    """Feedback Nash of the game with that many steps; NoEquilibrium where a step has no equilibrium (a reply would be
+    """Feedback Nash of the game with that many steps; raises NoEquilibrium where a step has none (a reply would be
     unbounded)."""
     parts = _assemble(game, steps, accounting)
     n = game.traders
@@ -65,7 +65,7 @@ def discrete_feedback_nash(game: ExecutionGame, steps: int, accounting: str = "e
             worst = int(np.argmax(own[index, d + index]))
             raise NoEquilibrium(
                 f"trader {worst} has no best rate in step {k} of {steps}: its objective curves by "
-                f"{own[worst, d + worst]:.4g} >= 0 there."
+                f"{own[worst, d + worst]:.4g} >= 0 there"
             )
         gains[k] = -np.linalg.solve(own[:, d:], own[:, :d])
         value = _fold(total, gains[k])
@@ -106,7 +106,7 @@ def discrete_replies(game: ExecutionGame, gain: Array, accounting: str = "exact"
             if own[d + i] >= 0.0:
                 raise NoEquilibrium(
                     f"trader {i} has no best reply in step {k} of {steps}: its objective curves by {own[d + i]:.4g} "
-                    ">= 0 there."
+                    ">= 0 there"
                 )
             reply[k, i] = -(own[:d] + own[d + others] @ gain[k][others]) / own[d + i]
             moves = gain[k].copy()
@@ -135,8 +135,8 @@ def naive_rates(game: ExecutionGame, steps: int) -> Array:
 
 
 def open_loop_gains(game: ExecutionGame, rate: Array, accounting: str = "exact") -> Array:
-    """Gain [N] of each trader's best path against the others' given paths [n, N]; NoEquilibrium where a reply is
-    unbounded."""
+    """Gain [N] of each trader's best path against the others' given paths [n, N]; raises NoEquilibrium where a
+    reply is unbounded."""
     steps, n = rate.shape
     alpha, beta, phi, shift = _averages(game, steps)
     h = game.horizon / steps
@@ -167,7 +167,7 @@ def open_loop_gains(game: ExecutionGame, rate: Array, accounting: str = "exact")
         top = float(np.linalg.eigvalsh(hessian).max())
         if top >= 0.0:
             raise NoEquilibrium(
-                f"trader {i}'s best path is unbounded: its objective curves by {top:.4g} >= 0 in some direction."
+                f"trader {i}'s best path is unbounded: its objective curves by {top:.4g} >= 0 in some direction"
             )
         best = -np.linalg.solve(hessian, gradient)
 
@@ -187,7 +187,7 @@ def nashconv_open_loop(game: ExecutionGame, steps: int, rate: Array | None = Non
 def _averages(game: ExecutionGame, steps: int) -> tuple[Array, Array, Array, Array]:
     """Averages over each step of alpha, beta [n], phi [n, N] and alpha (noise_buy - noise_sell) [n]."""
     if game.flow is not None:
-        raise ValueError("flow: the discrete game knows deterministic noise only; give noise_buy and noise_sell.")
+        raise ValueError("flow: the discrete game knows deterministic noise only; give noise_buy and noise_sell")
     grid = cells(game.horizon, steps, game.knots)
     t = grid.times
     alpha, phi = game.permanent(t), np.stack([entry(t) for entry in game.running], axis=1)
@@ -197,7 +197,7 @@ def _averages(game: ExecutionGame, steps: int) -> tuple[Array, Array, Array, Arr
 
 def _assemble(game: ExecutionGame, steps: int, accounting: str) -> _Steps:
     if accounting not in ("euler", "exact"):
-        raise ValueError(f"accounting: found {accounting!r}; allowed are 'euler' and 'exact'.")
+        raise ValueError(f"accounting: found {accounting!r}; allowed are 'euler' and 'exact'")
     n = game.traders
     d = n + 2
     h = game.horizon / steps

@@ -33,6 +33,7 @@ def alpha_rank(game: MatrixGame, alpha: float = math.inf, population: int = 50) 
     Mass lies on the sink components of the graph of positive rates. With one sink the answer is unique. With several
     (the usual case at alpha = inf; at finite alpha only when rates underflow) each sink weighs the chance of ending
     in it from a uniform start, our convention. 50 x 50 (2 500 profiles) takes less than a second.
+    Raises ValueError unless alpha > 0 and population >= 2.
     """
     if not alpha > 0 or population < 2:
         raise ValueError(f"alpha {alpha}, population {population}; allowed: alpha > 0 (inf included), population >= 2")

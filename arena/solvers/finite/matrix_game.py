@@ -179,6 +179,7 @@ def zero_sum_view(game: MatrixGame, row: int, column: int, others: Mixtures | No
 
     All other seats play `others` (uniform when None). It equals u_row when the two seats' pay-offs already sum to
     zero; in a general-sum game it answers who earns more than whom, not who should play what.
+    Raises ValueError unless `row` and `column` are two different seats.
     """
     seats = range(len(game.roles))
     if row == column or row not in seats or column not in seats:
@@ -195,6 +196,11 @@ def zero_sum_nash(matrix: np.ndarray) -> ZeroSumNash:
     """Minimax pair of a zero-sum matrix [m, n] by one linear programme and its dual.
 
     max v s.t. x'A >= v, x in the simplex (von Neumann 1928); the column's strategy is the dual solution.
+    Raises ValueError unless the matrix is finite and not empty, RuntimeError when the programme fails.
+
+    >>> found = zero_sum_nash(np.array([[2.0, -1.0], [-1.0, 1.0]]))
+    >>> found.row.round(6), found.column.round(6), round(found.value, 6)
+    (array([0.4, 0.6]), array([0.4, 0.6]), 0.2)
     """
     matrix = np.asarray(matrix, dtype=float)
     if matrix.ndim != 2 or 0 in matrix.shape or not np.all(np.isfinite(matrix)):
@@ -226,7 +232,8 @@ def correlated_equilibrium(
     and therefore symmetric in exchangeable seats. `welfare` maximises the sum of pay-offs by linear programme and
     breaks ties by a second one that makes the largest mass as small as possible. Cost grows with the profiles P and
     the constraints (sum s_i for CCE, sum s_i(s_i - 1) for CE): 10 x 10 x 10 takes a fraction of a second.
-    Raises RuntimeError when a programme fails or a deviation gain above 1e-6 of the pay-off range would be left.
+    Raises RuntimeError when a programme fails or a deviation gain above 1e-6 of the pay-off range would be left,
+    ValueError for another selection.
     """
     seats, profiles = len(game.roles), int(np.prod(game.shape))
     flat = game.payoffs.reshape(seats, profiles).astype(float)

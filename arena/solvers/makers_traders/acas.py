@@ -48,15 +48,15 @@ def acas_game(
     min_rate: float = 0.0,
 ) -> MakersTraders:
     """Read and check an ACAS game: two makers' inventories and one buyer's (negative) inventory; penalties are shared
-    by all three."""
+    by all three. Raises ValueError for another number of makers or a seller."""
     if len(maker_inventory) != 2:
         raise ValueError(
             f"maker_inventory: found {len(maker_inventory)} makers; the ACAS game has 2 (use solve_makers_traders for "
-            "more)."
+            "more)"
         )
     if not trader_inventory < 0.0:
         raise ValueError(
-            f"trader_inventory: found {trader_inventory}; the ACAS game has one buyer, whose inventory is below 0."
+            f"trader_inventory: found {trader_inventory}; the ACAS game has one buyer, whose inventory is below 0"
         )
     return makers_traders(
         maker_inventory,
@@ -78,7 +78,8 @@ def solve_acas(game: MakersTraders, t: Sequence[float] | Array | None = None, me
     method: 'system', 'algebraic' (needs phi = 0), 'closed' (needs equal makers, constant a, b, beta, phi, and v above
     min_rate), or 'auto': the most explicit one that applies. Conditions: order of the makers, M-matrix (24) and
     boundedness of the Riccati solution of Theorem 4.2 along the path, Theorem 4.3's bound (26) where a = b = 0 and phi
-    = 0, and min v above min_rate afterwards. ValueError in one sentence otherwise."""
+    = 0, and min v above min_rate afterwards. Raises ValueError for another game or a method that does not apply,
+    NoEquilibrium where the closed form does not hold."""
     _, beta, phi, _ = _parameters(game)
     times = output_times(t, game.horizon)
     flat = all(entry.constant is not None for entry in (game.noise_buy, game.noise_sell, beta, phi))
@@ -92,16 +93,16 @@ def solve_acas(game: MakersTraders, t: Sequence[float] | Array | None = None, me
     else:
         ways = {"system": True, "algebraic": phi.constant == 0.0, "closed": flat and equal}
         if method not in ways:
-            raise ValueError(f"method: found {method!r}; allowed are 'auto', 'system', 'algebraic' and 'closed'.")
+            raise ValueError(f"method: found {method!r}; allowed are 'auto', 'system', 'algebraic' and 'closed'")
         if not ways[method]:
             needs = (
                 "running_penalty 0" if method == "algebraic" else "equal maker inventories and constant coefficients"
             )
-            raise ValueError(f"method: {method!r} needs {needs}.")
+            raise ValueError(f"method: {method!r} needs {needs}")
         used = method
         answer = {"system": _system, "algebraic": _algebraic, "closed": _closed}[method](game, times)
         if answer is None:
-            raise NoEquilibrium("the closed form does not hold: the buyer's rate meets min_rate on the way.")
+            raise NoEquilibrium("the closed form does not hold: the buyer's rate meets min_rate on the way")
         found = answer
     solution = describe(game, found, times, "acas", theorem="Theorem 4.3" if phi.constant == 0.0 else None)
     extra, diagnostics = _section_4(game, found)
@@ -128,7 +129,7 @@ def no_truncation_bound(game: MakersTraders, t: Array) -> Array:
     first, second = np.sort(game.maker_inventory)[::-1]
     gap = first - game.trader_inventory[0] - 1.0 / (2.0 * terminal * gamma) if terminal > 0.0 else -np.inf
     if gap <= 0.0:
-        raise ValueError(f"the bound (26) needs q1 - qe > 1/(2 A gamma); the difference is {gap:.4g}.")
+        raise ValueError(f"the bound (26) needs q1 - qe > 1/(2 A gamma); the difference is {gap:.4g}")
     least = float(beta(np.linspace(0.0, game.horizon, 1025)).min())
     rho = (
         2.0
@@ -145,16 +146,16 @@ def _parameters(game: MakersTraders) -> tuple[float, Coefficient, Coefficient, f
         or not isinstance(game.cost, QuadraticCost)
     ):
         raise ValueError(
-            "the ACAS game has exponential best-quote shares and quadratic costs; use solve_makers_traders for others."
+            "the ACAS game has exponential best-quote shares and quadratic costs; use solve_makers_traders for others"
         )
     if (game.makers, game.traders) != (2, 1) or game.direction[0] < 0 or not game.homogeneous:
         raise ValueError(
-            "the ACAS game has 2 makers and 1 buyer with equal penalties; use solve_makers_traders for others."
+            "the ACAS game has 2 makers and 1 buyer with equal penalties; use solve_makers_traders for others"
         )
     if np.isfinite(game.max_rate) or np.isfinite(game.max_distance) or game.vwap:
         raise ValueError(
             "the ACAS game has no max_rate, no max_distance and trader_price 'best'; use solve_makers_traders for "
-            "others."
+            "others"
         )
     return game.share.fill_decay, game.cost.temporary_impact, game.running[0], float(game.terminal[0])
 
@@ -252,7 +253,7 @@ def _algebraic(game: MakersTraders, times: Array) -> Trajectory:
     if not np.abs(gap).max() <= 1e-10 * (1.0 + np.abs(y).max()):
         raise NoEquilibrium(
             "the algebraic system of the game without running penalty does not converge (residual "
-            f"{np.abs(gap).max():.2e})."
+            f"{np.abs(gap).max():.2e})"
         )
     f = _drift(game, nodes, np.tile(y, (nodes.size, 1)))[0]
     x = start + np.concatenate(

@@ -82,7 +82,7 @@ def approximation_game(
     state [n, 3 or 4])` gives asks, bids and rate (five columns) at any (Q1, Q2, Qe[, L]) near it. Raises ValueError for
     games it does not cover, in one sentence."""
     if not epsilon >= 0.0:
-        raise ValueError(f"epsilon: found {epsilon}; it must be at least 0.")
+        raise ValueError(f"epsilon: found {epsilon}; it must be at least 0")
     times = output_times(t, game.horizon)
     check_game(game)
     check_nodes(nodes)

@@ -71,12 +71,12 @@ class GeneralCost:
 
 
 def trading_cost(temporary_impact: Any, cross_impact: float) -> TradingCost:
-    """Read the cost of trading: a coefficient beta (with cross impact omega), or a ready TradingCost; ValueError
+    """Read the cost of trading: a coefficient beta (with cross impact omega), or a ready TradingCost; raises ValueError
     outside 0 <= omega < 2."""
     if isinstance(temporary_impact, GeneralCost | QuadraticCost):
         return temporary_impact
     if not 0.0 <= cross_impact < 2.0:
-        raise ValueError(f"cross_impact: found {cross_impact}; Definition 3.2 holds for 0 <= cross_impact < 2.")
+        raise ValueError(f"cross_impact: found {cross_impact}; Definition 3.2 holds for 0 <= cross_impact < 2")
     return QuadraticCost(coefficient(temporary_impact, "temporary_impact"), float(cross_impact))
 
 
@@ -84,7 +84,7 @@ def stage_rates(cost: TradingCost, t: Array, worth: Array, low: Array, high: Arr
     """Rates of the one-shot game at net marginal values `worth` [n, K], bounds low, high [K], and their derivatives by
     it [n, K, K].
 
-    Semismooth Newton on v = clip(v - (marginal - worth) / own curvature); ValueError when it does not converge
+    Semismooth Newton on v = clip(v - (marginal - worth) / own curvature); raises ValueError when it does not converge
     (Definition 3.2 fails)."""
     count = worth.shape[1]
     eye = np.eye(count)
@@ -117,7 +117,7 @@ def stage_rates(cost: TradingCost, t: Array, worth: Array, low: Array, high: Arr
     worst = int(np.argmax(best_size))
     raise ValueError(
         f"the rates of the stage game do not converge at t = {t[worst]:.4g} for net values "
-        f"{np.array2string(worth[worst], precision=4)} (residual {best_size[worst]:.1e}); Definition 3.2 fails there."
+        f"{np.array2string(worth[worst], precision=4)} (residual {best_size[worst]:.1e}); Definition 3.2 fails there"
     )
 
 

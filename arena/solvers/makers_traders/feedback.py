@@ -143,7 +143,7 @@ def _settle(
     if moved > 1.0:
         raise NoEquilibrium(
             f"the feedback equilibrium's path leaves its box by {moved:.2g} radii after {rounds} rounds; give a "
-            "larger radius."
+            "larger radius"
         )
     return fields, path, rounds, moved
 

@@ -1,7 +1,7 @@
 """The game of makers who quote and traders who execute: its parameters, checked once, and what its rules imply at given
 marginal values.
 
-The equations stand in equilibrium.py; this module knows the one-shot game between the players (quotes, rates and their
+The equations stand in open_loop.py; this module knows the one-shot game between the players (quotes, rates and their
 derivatives), the drift of all inventories and every player's running reward. Players are numbered makers first, then
 traders; arrays are [n, M], [n, K] or [n, M + K]."""
 
@@ -183,44 +183,44 @@ def makers_traders(
     trader_side: Sequence[str] | None = None,
     trader_price: str = "best",
 ) -> MakersTraders:
-    """Read and check a game of makers and traders; every ValueError is one sentence that names the parameter, what was
-    found and what is allowed.
+    """Read and check a game of makers and traders.
 
     Penalties are one value for all, or a list of M + K values, makers first; running penalties may depend on time. A
     trader with a negative inventory buys, with a positive one sells; `trader_side` ('buy' / 'sell' each) is needed only
     where it is zero. `trader_price` is 'best' (the paper: every share at the best quote) or 'vwap' (the average of the
-    quotes, weighted with the shares; then cash clears)."""
+    quotes, weighted with the shares; then cash clears). Raises ValueError, one sentence that names the parameter, what
+    was found and what is allowed."""
     m, k = np.asarray(maker_inventory, dtype=float), np.asarray(trader_inventory, dtype=float)
     if m.ndim != 1 or k.ndim != 1 or not (np.isfinite(m).all() and np.isfinite(k).all()):
-        raise ValueError("maker_inventory and trader_inventory must be flat lists of finite numbers.")
+        raise ValueError("maker_inventory and trader_inventory must be flat lists of finite numbers")
     if m.size == 0:
-        raise ValueError("maker_inventory: found no maker; somebody must quote.")
+        raise ValueError("maker_inventory: found no maker; somebody must quote")
     if m.size == 1 and not isinstance(share, GeneralShare):
         raise ValueError(
             f"maker_inventory: found 1 maker; the {type(share).__name__.lower()} rule compares quotes and needs at "
-            "least 2."
+            "least 2"
         )
     if isinstance(share, Logistic) and share.offsets and len(share.offsets) != m.size:
-        raise ValueError(f"offsets: found {len(share.offsets)} for {m.size} makers; give one per maker.")
+        raise ValueError(f"offsets: found {len(share.offsets)} for {m.size} makers; give one per maker")
     if not (np.isfinite(horizon) and horizon > 0.0):
-        raise ValueError(f"horizon: found {horizon}; it must be a finite number above 0.")
+        raise ValueError(f"horizon: found {horizon}; it must be a finite number above 0")
     if not 0.0 <= min_rate <= max_rate:
-        raise ValueError(f"min_rate, max_rate: found {min_rate} and {max_rate}; 0 <= min_rate <= max_rate is needed.")
+        raise ValueError(f"min_rate, max_rate: found {min_rate} and {max_rate}; 0 <= min_rate <= max_rate is needed")
     if not max_distance > 0.0:
-        raise ValueError(f"max_distance: found {max_distance}; it must be above 0.")
+        raise ValueError(f"max_distance: found {max_distance}; it must be above 0")
     if trader_price not in ("best", "vwap"):
-        raise ValueError(f"trader_price: found {trader_price!r}; allowed are 'best' and 'vwap'.")
+        raise ValueError(f"trader_price: found {trader_price!r}; allowed are 'best' and 'vwap'")
     direction = -np.sign(k)
     if trader_side is not None:
         if len(trader_side) != k.size or any(side not in ("buy", "sell") for side in trader_side):
             raise ValueError(
-                f"trader_side: found {list(trader_side)}; give 'buy' or 'sell' for each of the {k.size} traders."
+                f"trader_side: found {list(trader_side)}; give 'buy' or 'sell' for each of the {k.size} traders"
             )
         direction = np.array([1.0 if side == "buy" else -1.0 for side in trader_side])
     if np.any(direction == 0.0):
         raise ValueError(
             f"trader_inventory: trader {int(np.argmax(direction == 0.0))} starts with 0 shares; say in trader_side "
-            "what it does."
+            "what it does"
         )
     buy, sell = coefficient(noise_buy, "noise_buy"), coefficient(noise_sell, "noise_sell")
     require(buy, horizon, "noise_buy", least=0.0)
@@ -232,7 +232,7 @@ def makers_traders(
     for entry in per_player(terminal_penalty, m.size + k.size, "terminal_penalty"):
         value = entry.constant if entry.constant is not None else float(entry(np.array([horizon]))[0])
         if not value >= 0.0:
-            raise ValueError(f"terminal_penalty: found {value}; it must be at least 0.")
+            raise ValueError(f"terminal_penalty: found {value}; it must be at least 0")
         terminal.append(value)
     cost = trading_cost(temporary_impact, cross_impact)
     if isinstance(cost, QuadraticCost):

@@ -46,11 +46,11 @@ def mean_field(
     """Mean-field equilibrium of buyers with the given (negative) inventories, sampled from a population with
     `mean_inventory` (default: their mean).
 
-    Players: the two makers, the representative trader, then every given trader. ValueError in one sentence for sellers
-    or bad parameters."""
+    Players: the two makers, the representative trader, then every given trader. Raises ValueError for sellers or
+    bad parameters."""
     individuals = np.asarray(trader_inventory, dtype=float)
     if individuals.ndim != 1 or individuals.size == 0 or not np.all((individuals < 0.0) & np.isfinite(individuals)):
-        raise ValueError("trader_inventory: give the buyers' inventories, a flat list of finite numbers below 0.")
+        raise ValueError("trader_inventory: give the buyers' inventories, a flat list of finite numbers below 0")
     mean = float(individuals.mean()) if mean_inventory is None else float(mean_inventory)
     game = acas_game(
         maker_inventory,

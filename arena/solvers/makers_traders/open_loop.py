@@ -42,14 +42,25 @@ def solve_makers_traders(
     objectives over time.
 
     t: output times in [0, horizon] (default 101 equal steps); tolerance: summed local error relative to the solution's
-    size. Raises NoEquilibrium (a ValueError) in one sentence when there is no convergence."""
+    size. Raises NoEquilibrium (a ValueError) in one sentence when there is no convergence.
+
+    Two makers sell to one buyer of five shares, who buys at a steady rate and not all of them:
+
+    >>> from arena.solvers.makers_traders.shares import Logistic
+    >>> game = makers_traders([0.0, 0.0], [-5.0], horizon=1.0, share=Logistic(2.0), noise_buy=1.0, noise_sell=1.0,
+    ...                       temporary_impact=0.1, terminal_penalty=1.0)
+    >>> maker, _, buyer = solve_makers_traders(game, t=[0.0, 1.0]).players
+    >>> maker.ask.round(4), buyer.rate.round(4)
+    (array([3.8125, 3.8125]), array([2.8125, 2.8125]))
+    """
     times = output_times(t, game.horizon)
     found = trajectory(game, times, tolerance)
     return describe(game, found, times, "makers_traders")
 
 
 def trajectory(game: MakersTraders, times: Array, tolerance: float = 1e-11) -> Trajectory:
-    """Solve the forward-backward system of a game on a mesh that includes the given times."""
+    """Solve the forward-backward system of a game on a mesh that includes the given times; raises NoEquilibrium where
+    none is found."""
     try:
         return solve_trajectory(
             game.drift, game.reward, game.start, game.penalty, game.terminal, game.mesh(times), tolerance
@@ -61,12 +72,12 @@ def trajectory(game: MakersTraders, times: Array, tolerance: float = 1e-11) -> T
 
 
 def output_times(t: Sequence[float] | Array | None, horizon: float) -> Array:
-    """Requested times, checked to increase inside [0, horizon]; 101 equally spaced ones by default."""
+    """Requested times; 101 equally spaced ones by default. Raises ValueError unless they increase in [0, horizon]."""
     if t is None:
         return np.linspace(0.0, horizon, 101)
     times = np.asarray(t, dtype=float)
     if times.ndim != 1 or times.size == 0 or np.any(np.diff(times) <= 0.0) or times[0] < 0.0 or times[-1] > horizon:
-        raise ValueError(f"t: the output times must increase and lie between 0 and the horizon {horizon:g}.")
+        raise ValueError(f"t: the output times must increase and lie between 0 and the horizon {horizon:g}")
     return times
 
 

@@ -52,7 +52,7 @@ class Relative:
 
     Lambda defaults to exp(-fill_decay x); another intensity is given by `intensity` = (Lambda, Lambda', Lambda''),
     functions of arrays. Shares do not sum to one: the market does not clear. Exponential: delta = 1/fill_decay + y
-    whatever the others do."""
+    whatever the others do. Raises ValueError for a fill decay that is not above 0, or without both derivatives."""
 
     fill_decay: float = 1.0
     intensity: tuple[Callable[[Array], Array], Callable[[Array], Array], Callable[[Array], Array]] | None = None
@@ -60,10 +60,10 @@ class Relative:
 
     def __post_init__(self) -> None:
         if self.intensity is None and not 0.0 < self.fill_decay < np.inf:
-            raise ValueError(f"fill_decay: found {self.fill_decay}; it must be a finite number above 0.")
+            raise ValueError(f"fill_decay: found {self.fill_decay}; it must be a finite number above 0")
         if self.intensity is not None and len(self.intensity) != 3:
             raise ValueError(
-                f"intensity: found {len(self.intensity)} functions; give Lambda and its first two derivatives."
+                f"intensity: found {len(self.intensity)} functions; give Lambda and its first two derivatives"
             )
 
     def _gap(self, distance: Array) -> tuple[Array, Array]:
@@ -71,7 +71,7 @@ class Relative:
         makers = distance.shape[1]
         if makers < 2:
             raise ValueError(
-                f"the relative rule compares quotes with the best rival; found {makers} maker, it needs at least 2."
+                f"the relative rule compares quotes with the best rival; found {makers} maker, it needs at least 2"
             )
         rivals = np.where(np.eye(makers, dtype=bool), np.inf, distance[:, None, :])
         best = rivals.min(axis=2)
@@ -131,7 +131,7 @@ class Relative:
 @dataclass(frozen=True)
 class Logistic:
     """Share exp(-sharpness delta^i + o^i) / sum_k exp(-sharpness delta^k + o^k) of inelastic flow (section 5);
-    clears."""
+    clears. Raises ValueError for a sharpness that is not above 0 and for offsets that are not finite."""
 
     sharpness: float
     offsets: tuple[float, ...] = ()
@@ -139,19 +139,19 @@ class Logistic:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.sharpness < np.inf:
-            raise ValueError(f"sharpness: found {self.sharpness}; it must be a finite number above 0.")
+            raise ValueError(f"sharpness: found {self.sharpness}; it must be a finite number above 0")
         if not np.all(np.isfinite(self.offsets)):
-            raise ValueError(f"offsets: found {self.offsets}; they must be finite numbers.")
+            raise ValueError(f"offsets: found {self.offsets}; they must be finite numbers")
 
     def _weights(self, distance: Array) -> tuple[Array, Array]:
         """Shares and one minus shares, each to full relative accuracy [n, M]."""
         makers = distance.shape[1]
         if makers < 2:
             raise ValueError(
-                f"the logistic rule shares inelastic flow between makers; found {makers} maker, it needs at least 2."
+                f"the logistic rule shares inelastic flow between makers; found {makers} maker, it needs at least 2"
             )
         if self.offsets and len(self.offsets) != makers:
-            raise ValueError(f"offsets: found {len(self.offsets)} for {makers} makers; give one per maker.")
+            raise ValueError(f"offsets: found {len(self.offsets)} for {makers} makers; give one per maker")
         logit = -self.sharpness * distance + (np.asarray(self.offsets) if self.offsets else 0.0)
         weight = np.exp(logit - logit.max(axis=1, keepdims=True))
         share = weight / weight.sum(axis=1, keepdims=True)
@@ -327,7 +327,7 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
     worst = int(np.argmax(size))
     raise ValueError(
         f"the quotes of the stage game do not converge at marginal values {np.array2string(value[worst], precision=4)} "
-        f"(residual {size[worst]:.1e}); inequality (38) of the share rule fails there."
+        f"(residual {size[worst]:.1e}); inequality (38) of the share rule fails there"
     )
 
 

@@ -23,27 +23,27 @@ Array = NDArray[np.float64]
 
 
 def check_game(game: MakersTraders) -> None:
-    """Raise ValueError unless the game is two makers with shares that clear, and one trader."""
+    """Raises ValueError unless the game is two makers with shares that clear, and one trader."""
     if (game.makers, game.traders) != (2, 1):
         raise ValueError(
-            f"feedback equilibria cover 2 makers and 1 trader; found {game.makers} makers and {game.traders} traders."
+            f"feedback equilibria cover 2 makers and 1 trader; found {game.makers} makers and {game.traders} traders"
         )
     if not game.share.clears:
         raise ValueError(
             "feedback equilibria need shares that sum to one: under the relative rule two makers who see inventories "
             "have no best reply (raising one's own ask multiplies the rival's fills without bound); "
-            "use the logistic rule with sharpness 2 fill_decay."
+            "use the logistic rule with sharpness 2 fill_decay"
         )
 
 
 def leader(game: MakersTraders, ask: Array, bid: Array) -> int:
-    """The maker whose quote the trader pays, the best one at the start of open-loop play [n, 2]; ValueError when both
-    tie there."""
+    """The maker whose quote the trader pays, the best one at the start of open-loop play [n, 2]; raises ValueError when
+    both tie there."""
     quoted = (ask if game.direction[0] > 0 else bid)[0]
     if abs(quoted[0] - quoted[1]) < 1e-9 and not game.vwap:
         raise ValueError(
             f"both makers quote {quoted[0]:.6g} at the start, so the best quote has a kink on the path itself: "
-            "give different inventories, or trader_price 'vwap'."
+            "give different inventories, or trader_price 'vwap'"
         )
     return int(np.argmin(quoted))
 
@@ -55,15 +55,15 @@ def without_bounds(game: MakersTraders) -> MakersTraders:
 
 
 def check_rates(game: MakersTraders, t: Array, rate: Array) -> None:
-    """Raise NoEquilibrium when a rate along the path [n, 1] leaves its bounds: the smooth local solution does not cover
-    that."""
+    """Raises NoEquilibrium when a rate along the path [n, 1] leaves its bounds: the smooth local solution does not
+    cover that."""
     low, high = game.bounds
     outside = np.maximum(low - rate, rate - high).max(axis=1)
     if outside.max() >= 0.0:
         at = int(np.argmax(outside))
         raise NoEquilibrium(
             f"the trader's rate {rate[at, 0]:.4g} at t = {t[at]:.4g} meets its bounds [{low[0]:g}, {high[0]:g}]: "
-            "the smooth solution around the path does not cover truncated rates."
+            "the smooth solution around the path does not cover truncated rates"
         )
 
 
@@ -75,9 +75,9 @@ def game_box(game: MakersTraders, nodes: int, radius: float | None) -> Box:
 
 
 def check_nodes(nodes: int) -> None:
-    """Raise ValueError unless the number of nodes is odd and at least 3."""
+    """Raises ValueError unless the number of nodes is odd and at least 3."""
     if nodes < 3 or nodes % 2 == 0:
-        raise ValueError(f"nodes: found {nodes}; an odd number of at least 3 is needed.")
+        raise ValueError(f"nodes: found {nodes}; an odd number of at least 3 is needed")
 
 
 def game_radius(game: MakersTraders) -> float:

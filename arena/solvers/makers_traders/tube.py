@@ -154,7 +154,8 @@ def solve_fields(
     """Integrate node values backward from `end` [m, fields].
 
     change(t, c [m, dims], values [m, fields]) -> u_t at the nodes, at fixed c; the motion of the nodes is added here.
-    centre(t) gives the path and its velocity. NoEquilibrium names the time when the fields blow up."""
+    centre(t) gives the path and its velocity. Raises NoEquilibrium, which names the time, when the
+    fields blow up."""
     count = end.shape[1]
     most = 1e4 * (1.0 + float(np.abs(end).max()))
     used = 0
@@ -166,7 +167,7 @@ def solve_fields(
             raise NoEquilibrium(
                 f"{what} blows up near t = {t:.4g} in a box of {grid.counts} nodes and radius {grid.radius[0]:.3g}: "
                 "there is no smooth solution "
-                "that polynomials of this degree follow."
+                "that polynomials of this degree follow"
             )
         values = flat.reshape(-1, count)
         where, speed = centre(t)
@@ -187,7 +188,7 @@ def solve_fields(
         if not found.success or not np.all(np.isfinite(found.y[:, -1])):
             raise NoEquilibrium(
                 f"{what} blows up near t = {found.t[-1]:.5g}; the box around the path is left or there is no smooth "
-                "solution."
+                "solution"
             )
         pieces.append(found.sol)
         state = found.y[:, -1]

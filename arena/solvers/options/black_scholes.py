@@ -53,6 +53,9 @@ def price(
     """Price European calls (`call` true) or puts; tau or vol may be zero (discounted intrinsic value).
 
     Raises ValueError naming the argument that is not finite, not positive (spot, strike) or negative (tau, vol).
+
+    >>> price(100.0, [90.0, 100.0, 110.0], tau=0.25, vol=0.2).round(4)
+    array([10.7124,  3.9878,  0.9539])
     """
     spot, strike, tau, vol, rate, dividend, sign = _checked(spot, strike, tau, vol, rate, dividend, call)
     forward = spot * np.exp((rate - dividend) * tau)
@@ -299,4 +302,4 @@ def _finite(**arguments: ArrayLike) -> list[Array]:
 
 def _require(fine: NDArray[np.bool_], name: str, found: Array, allowed: str) -> None:
     if not np.all(fine):
-        raise ValueError(f"{name} must be {allowed}, found {np.ravel(found)[~np.ravel(fine)][0]:g}.")
+        raise ValueError(f"{name} must be {allowed}, found {np.ravel(found)[~np.ravel(fine)][0]:g}")

@@ -28,9 +28,9 @@ def matrix_exponential(maker: Maker, time_left: ArrayLike) -> Array:
     """
     drift, k = profile(maker.drift), float(maker.decays[0])
     if maker.min_distance != -math.inf or maker.max_distance != math.inf or maker.temperature != 0:
-        raise ValueError("the matrix exponential needs min_distance = -inf, max_distance = inf and temperature 0.")
+        raise ValueError("the matrix exponential needs min_distance = -inf, max_distance = inf and temperature 0")
     if maker.decays[1] != k or len(drift.values) > 1:
-        raise ValueError("the matrix exponential needs one fill decay for both sides and a constant drift.")
+        raise ValueError("the matrix exponential needs one fill decay for both sides and a constant drift")
     q = maker.inventory.astype(float)
     diagonal = k * (drift.values[0] * q - 0.5 * maker.running_penalty * q**2)
     bid, ask = maker.rates / math.e
@@ -45,7 +45,7 @@ def bessel(
     Raises ValueError when terminal_cost is not positive (then v = 2 A tau / (k e), whatever q).
     """
     if not terminal_cost > 0:
-        raise ValueError(f"terminal_cost must be positive, found {terminal_cost}.")
+        raise ValueError(f"terminal_cost must be positive, found {terminal_cost}")
     q = np.asarray(inventory)
     far = math.ceil(math.sqrt(750.0 / (fill_decay * terminal_cost)))  # beyond, the weight underflows
     j = np.arange(-far, far + 1)
@@ -145,4 +145,4 @@ def _log_propagate(diagonal: Array, up: float, down: float, log_terminal: Array,
 def _positive(**arguments: float) -> None:
     for name, value in arguments.items():
         if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive, found {value}.")
+            raise ValueError(f"{name} must be positive, found {value}")

@@ -66,7 +66,7 @@ def relative_joint() -> float:
 
 def _check(makers: int, **positive: float) -> None:
     if makers != int(makers) or makers < 1:
-        raise ValueError(f"makers must be a whole number of at least 1, found {makers}.")
+        raise ValueError(f"makers must be a whole number of at least 1, found {makers}")
     for name, value in positive.items():
         if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive, found {value}.")
+            raise ValueError(f"{name} must be positive, found {value}")

@@ -34,12 +34,12 @@ class Profile:
     def __post_init__(self) -> None:
         if len(self.times) != len(self.values) or not self.values:
             raise ValueError(
-                f"profile has {len(self.times)} times and {len(self.values)} values; they must be as many."
+                f"profile has {len(self.times)} times and {len(self.values)} values; they must be as many"
             )
         if self.times[0] != 0 or any(b <= a for a, b in zip(self.times, self.times[1:], strict=False)):
-            raise ValueError(f"profile times must start at 0 and increase, found {list(self.times)}.")
+            raise ValueError(f"profile times must start at 0 and increase, found {list(self.times)}")
         if not all(math.isfinite(v) for v in self.values):
-            raise ValueError(f"profile values must be finite, found {list(self.values)}.")
+            raise ValueError(f"profile values must be finite, found {list(self.values)}")
 
     def at(self, time: ArrayLike) -> Array:
         """Value at each time (right-continuous)."""
@@ -86,10 +86,10 @@ class OptionModel:
     def __post_init__(self) -> None:
         for name in ("spot", "strike", "expiry"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                raise ValueError(f"{name} must be positive, found {getattr(self, name)}.")
+                raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
         for name, curve in (("vol", profile(self.vol)), ("implied", self.pricing_vol), ("shock_loading", self.loading)):
             if min(curve.values) < 0:
-                raise ValueError(f"{name} must be at least 0, found {min(curve.values):g}.")
+                raise ValueError(f"{name} must be at least 0, found {min(curve.values):g}")
 
     @property
     def realised_vol(self) -> Profile:
@@ -151,7 +151,7 @@ class OptionModel:
     def _before_expiry(self, time: float) -> None:
         if not 0 <= time < self.expiry:
             raise ValueError(
-                f"time {time:g} is outside [0, expiry {self.expiry:g}); the horizon must end before the expiry."
+                f"time {time:g} is outside [0, expiry {self.expiry:g}); the horizon must end before the expiry"
             )
 
 
@@ -162,7 +162,7 @@ def cross_moments(options: Sequence[OptionModel], horizon: float) -> Array:
     """
     first = options[0]
     if any(o.spot != first.spot or o.realised_vol != first.realised_vol for o in options):
-        raise ValueError("options of one book must share spot and vol.")
+        raise ValueError("options of one book must share spot and vol")
     spots, weights = first.spot_nodes(horizon)
     prices = np.stack([o.price(horizon, spots) for o in options])
     shocks = [float(o.loading.integral(0.0, horizon, power=2)) for o in options]

@@ -9,6 +9,18 @@ where delta_1 is given (evaluate), maximises the bracket (best response), or bot
 times k T / N with inf for a withdrawn side; between rows it is interpolated (`hold="linear"`) or kept
 (`hold="step"`, as a market in N steps does; the last row is then not used). Both makers have the same problem;
 column 0 = bid, 1 = ask.
+
+Arguments of the kernels, n = 2Q+1 inventories:
+
+    value, distance       [N+1, n, n] and [N+1, n, n, 2]: V, whose last row is given, and the quotes to fill in
+    v, out, shown         [n, n], [n, n] and [n, n, 2]: V at one time, its slope in time to go, the quotes
+    penalty               [n, n]: the running penalty
+    mode                  0 given, 1 best response, 2 equilibrium, 3 cartel
+    own, rival            [N+1, n, n, 2]: the tables that are given; each side's own inventory comes first
+    own_a, own_b, share   two rows of `own`, and how far between them this time is; rival_a, rival_b likewise
+    width, per_row, step  time between two rows, Runge-Kutta steps in it, whether quotes are kept between rows
+    rate, decay, kappa    A and k [2], bid and ask; the sharpness
+    low, high             bounds of a distance
 """
 
 import math
@@ -48,13 +60,13 @@ class Duel:
     def __post_init__(self) -> None:
         check_flow(self.arrival_rate, self.fill_decay, self.horizon, self.inventory_limit)
         if not (math.isfinite(self.sharpness) and self.sharpness >= both_sides(self.fill_decay).max()):
-            raise ValueError(f"sharpness {self.sharpness} must be finite and at least fill_decay {self.fill_decay}.")
+            raise ValueError(f"sharpness {self.sharpness} must be finite and at least fill_decay {self.fill_decay}")
         for name in ("terminal_cost", "running_penalty"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} must be finite and at least 0, found {getattr(self, name)}.")
+                raise ValueError(f"{name} must be finite and at least 0, found {getattr(self, name)}")
         if not (math.isfinite(self.min_distance) and self.min_distance < self.max_distance):
             raise ValueError(
-                f"min_distance {self.min_distance} must be finite and below max_distance {self.max_distance}."
+                f"min_distance {self.min_distance} must be finite and below max_distance {self.max_distance}"
             )
 
 
@@ -89,7 +101,7 @@ def evaluate(duel: Duel, own: Array, rival: Array, *, hold: Hold = "linear") -> 
     check_policy(duel, own)
     check_policy(duel, rival)
     if own.shape != rival.shape:
-        raise ValueError(f"the two tables have {own.shape[0]} and {rival.shape[0]} rows of time; they must be as many.")
+        raise ValueError(f"the two tables have {own.shape[0]} and {rival.shape[0]} rows of time; they must be as many")
     return _sweep(duel, _GIVEN, own, rival, hold)
 
 
@@ -106,11 +118,20 @@ def equilibrium(duel: Duel, steps: int = 200) -> DuelTable:
     """The symmetric Markov perfect equilibrium, both distances chosen at once in every state.
 
     Raises ValueError where a rival's fill is worth more than 1/k: uniqueness fails there and no answer is given.
+
+    Competition costs both makers, and neither gains by leaving it:
+
+    >>> duel = Duel(arrival_rate=20.0, fill_decay=2.0, sharpness=6.0, horizon=1.0, inventory_limit=2)
+    >>> found = equilibrium(duel, steps=10)
+    >>> round(found.start, 2), round(joint_profit(duel, steps=10).start / 2, 2)
+    (3.01, 3.46)
+    >>> best_response(duel, found.distance).start - found.start < 1e-3
+    True
     """
     found = _sweep(duel, _EQUILIBRIUM, *_nothing(duel, steps), "linear")
     if not np.isfinite(found.value).all():
         raise ValueError(
-            "a rival's fill is worth more than 1 / fill_decay in some state: the equilibrium may not be unique."
+            "a rival's fill is worth more than 1 / fill_decay in some state: the equilibrium may not be unique"
         )
     return found
 
@@ -123,11 +144,11 @@ def joint_profit(duel: Duel, steps: int = 200) -> DuelTable:
 def iterated_best_response(duel: Duel, start: Array, rounds: int, *, hold: Hold = "linear") -> ResponsePath:
     """Old against new from the table `start`: replace both makers by the best response, `rounds` times, and measure.
 
-    exploitability = value of the best response - value of the self-play, at time 0 and inventories 0. Errors as
-    `evaluate`.
+    exploitability = value of the best response - value of the self-play, at time 0 and inventories 0. Raises
+    ValueError without a round, and as `evaluate` does.
     """
     if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, found {rounds}.")
+        raise ValueError(f"rounds must be at least 1, found {rounds}")
     exploitability, value, current = [], [], start
     for _ in range(rounds):
         answer = best_response(duel, current, hold=hold)
@@ -145,7 +166,7 @@ def time_policy(duel: Duel, distance: Array) -> Array:
     n = 2 * duel.inventory_limit + 1
     if distance.ndim != 3 or distance.shape[1:] != (n, 2):
         raise ValueError(f"a one-maker table must be [rows, {n}, 2] for inventory_limit {duel.inventory_limit}, "
-                         f"found {list(distance.shape)}.")  # fmt: skip
+                         f"found {list(distance.shape)}")  # fmt: skip
     live = np.where(np.isinf(distance), np.inf, np.clip(distance, duel.min_distance, duel.max_distance))
     table = np.repeat(live[:, :, None, :], n, axis=2)
     table[:, -1, :, 0] = np.inf
@@ -154,25 +175,25 @@ def time_policy(duel: Duel, distance: Array) -> Array:
 
 
 def check_policy(duel: Duel, table: Array) -> None:
-    """Raise ValueError unless `table` is [N+1, 2Q+1, 2Q+1, 2], in range, and withdrawn at the bound."""
+    """Raises ValueError unless `table` is [N+1, 2Q+1, 2Q+1, 2], in range, and withdrawn at the bound."""
     n = 2 * duel.inventory_limit + 1
     if table.ndim != 4 or table.shape[0] < 2 or table.shape[1:] != (n, n, 2):
-        raise ValueError(f"a policy must be [N+1 >= 2, {n}, {n}, 2], found {list(table.shape)}.")
+        raise ValueError(f"a policy must be [N+1 >= 2, {n}, {n}, 2], found {list(table.shape)}")
     live = table[~np.isposinf(table)]
     if not ((live >= duel.min_distance) & (live <= duel.max_distance)).all():
         wrong = live[~((live >= duel.min_distance) & (live <= duel.max_distance))][0]
         raise ValueError(
-            f"distances must be inf or in [{duel.min_distance:g}, {duel.max_distance:g}], found {wrong:g}."
+            f"distances must be inf or in [{duel.min_distance:g}, {duel.max_distance:g}], found {wrong:g}"
         )
     if np.isfinite(table[:, -1, :, 0]).any() or np.isfinite(table[:, 0, :, 1]).any():
         raise ValueError(
-            "the bid at inventory +Q and the ask at -Q must be withdrawn (inf): the fill would break the bound."
+            "the bid at inventory +Q and the ask at -Q must be withdrawn (inf): the fill would break the bound"
         )
 
 
 def _nothing(duel: Duel, steps: int) -> tuple[Array, Array]:
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, found {steps}.")
+        raise ValueError(f"steps must be at least 1, found {steps}")
     n = 2 * duel.inventory_limit + 1
     empty = np.empty((steps + 1, n, n, 0))
     return empty, empty
@@ -197,7 +218,8 @@ def _sweep(duel: Duel, mode: int, own: Array, rival: Array, hold: Hold) -> DuelT
 
 @njit(cache=True, error_model="numpy")
 def _slope(v, out, shown, penalty, mode, own_a, own_b, rival_a, rival_b, share, rate, decay, kappa, low, high):
-    """dV/dtau [own, rival] and, in `shown`, the own distances; tables are (1 - share) * row a + share * row b."""
+    """dV/dtau [own, rival] and, in `shown`, the own distances; tables are (1 - share) * row a + share * row b (own_a,
+    own_b, rival_a, rival_b)."""
     n = v.shape[0]
     for i in range(n):
         for j in range(n):
@@ -238,6 +260,7 @@ def _slope(v, out, shown, penalty, mode, own_a, own_b, rival_a, rival_b, share, 
 
 @njit(cache=True, error_model="numpy")
 def _backward(value, distance, penalty, width, per_row, mode, own, rival, step, rate, decay, kappa, low, high):
+    """Fills `value` and `distance` from their last row on, by classical Runge-Kutta."""
     rows, n = value.shape[0] - 1, value.shape[1]
     work, v, trial = np.empty((4, n, n)), value[rows].copy(), np.empty((n, n))
     shown, dt = np.empty((n, n, 2)), width / per_row

@@ -3,8 +3,8 @@
     p_t(q1, q2) = sum over makers and sides of [ lambda(from) p(from) - lambda(q1, q2) p ],      p(0) = given
     income_1 = int sum over sides of E[lambda_1 delta_1] dt,     value_1 = income_1 - penalties of the law
 
-Linear equations, no optimisation; policies are tables as in `option_duel`, interpolated between rows. `value_1` equals
-`option_duel.evaluate` at the start, which the tests use."""
+Linear equations, no optimisation; policies are tables as in `duel`, interpolated between rows. `value_1` equals
+`duel.evaluate` at the start, which the tests use."""
 
 import math
 from typing import NamedTuple
@@ -33,12 +33,12 @@ class DuelLaw(NamedTuple):
 def law(duel: Duel, own: Array, rival: Array, start: tuple[int, int] = (0, 0)) -> DuelLaw:
     """The law when the first maker plays `own` and the second `rival` (each indexed by its own inventory first).
 
-    Raises ValueError as `option_duel.check_policy`, and for a start beyond the inventory limit.
+    Raises ValueError as `duel.check_policy`, and for a start beyond the inventory limit.
     """
     check_policy(duel, own)
     check_policy(duel, rival)
     if max(abs(q) for q in start) > duel.inventory_limit:
-        raise ValueError(f"start must be within the inventory limit {duel.inventory_limit}, found {start}.")
+        raise ValueError(f"start must be within the inventory limit {duel.inventory_limit}, found {start}")
     rows, n = own.shape[0] - 1, 2 * duel.inventory_limit + 1
     mine, theirs = _intensities(duel, own, np.swapaxes(rival, 1, 2))
     earning = (mine * np.where(np.isinf(own), 0.0, own)).sum(axis=-1)

@@ -9,8 +9,25 @@ later,
 
 The two distances are improved in turn, each by a scan and a golden-section search, until the value stops rising. This
 is the game that learners in the dealer market play (flow `soft_best`, one option, both inventories seen, held quotes),
-so a gain measured here has no discretisation in it; `option_duel` is its limit for N -> infinity, reached at first
-order. Tables as in `option_duel`: [N+1, own, rival, 2], inf = withdrawn, last row not played."""
+so a gain measured here has no discretisation in it; `duel` is its limit for N -> infinity, reached at first order.
+Tables as in `duel`: [N+1, own, rival, 2], inf = withdrawn, last row not played.
+
+Arguments of the kernels, n = 2Q+1 inventories:
+
+    value, distance       [N+1, n, n] and [N+1, n, n, 2]: V, whose last row is given, and the own quotes
+    later, held           [n, n]: value one step later, with [n] the running penalty (negative) of that step
+    rival, respond        the rival's quotes (table, or one of them); whether the own quotes are the best response
+    i, j, sign            own and rival inventory (index); +1 on the bid, -1 on the ask
+    eps, guess            a distance; where the search also looks
+    rate, decay           A and k, of both sides [2] or of this one
+    kappa, dt             the sharpness; the length of a step
+    k                     k of this side
+    caps, other_caps      room for own and for rival fills, on this side and on the other
+    most                  largest count of fills that is told apart
+    mine, theirs          laws of own and rival fills on one side, or scratch for them
+    u, scratch            u[x, y]: expected value after x own and y rival fills of this side
+    low, high             bounds of a distance
+"""
 
 import math
 
@@ -28,17 +45,18 @@ _TAIL = 1e-13  # Poisson mass that is put on the last count
 
 
 def evaluate_in_steps(duel: Duel, own: Array, rival: Array) -> DuelTable:
-    """Exact value of playing `own` against `rival` in N = rows - 1 steps. Errors as `option_duel.evaluate`."""
+    """Exact value of playing `own` against `rival` in N = rows - 1 steps; raises ValueError as `duel.evaluate`
+    does."""
     check_policy(duel, own)
     check_policy(duel, rival)
     if own.shape != rival.shape:
-        raise ValueError(f"the two tables have {own.shape[0]} and {rival.shape[0]} rows of time; they must be as many.")
+        raise ValueError(f"the two tables have {own.shape[0]} and {rival.shape[0]} rows of time; they must be as many")
     return _solve(duel, own, rival, respond=False)
 
 
 def best_response_in_steps(duel: Duel, rival: Array) -> DuelTable:
-    """The highest value any policy of (step, own, rival) can earn against `rival`. Errors as
-    `option_duel.best_response`."""
+    """The highest value any policy of (step, own, rival) can earn against `rival`; raises ValueError as
+    `duel.best_response` does."""
     check_policy(duel, rival)
     return _solve(duel, np.full_like(rival, np.inf), rival, respond=True)
 
@@ -141,6 +159,7 @@ def _best_side(guess, rival, rate, k, kappa, dt, caps, u, mine, theirs, low, hig
 
 @njit(cache=True, error_model="numpy")
 def _backward(value, distance, rival, held, dt, most, respond, rate, decay, kappa, low, high):
+    """Fills `value`, and `distance` where it responds, from the last row on."""
     rows, n = value.shape[0] - 1, value.shape[1]
     later, u, scratch = np.empty((n, n)), np.empty((most + 1, most + 1)), np.empty(2 * most + 1)
     mine, theirs = np.empty((2, most + 1)), np.empty((2, most + 1))

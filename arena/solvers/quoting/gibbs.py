@@ -8,6 +8,13 @@
 tends to zero, so Z diverges.) Entropy is counted against Lebesgue measure (`lebesgue`, the paper; depends on the
 unit of eps) or against the uniform density on [low, high] (`uniform`: a bonus <= 0, and H_gamma rises to the plain H
 as gamma -> 0).
+
+Arguments of the kernels:
+
+    d, side               change of value at a fill of this side; 0 bid, 1 ask
+    rate, decay           A and k of this side
+    low, high             bounds of a distance
+    table, origin, pitch  `GainTable`; without nodes: the plain maximum, temperature 0
 """
 
 import math
@@ -51,13 +58,13 @@ NO_TABLE = GainTable(np.empty((2, 0, 2)), 0.0, 1.0)
 
 
 def check_domain(low: float, high: float, temperature: float) -> None:
-    """Raise ValueError unless a Gibbs density exists on [low, high]."""
+    """Raises ValueError unless a Gibbs density exists on [low, high]."""
     if temperature < 0:
-        raise ValueError(f"temperature must be at least 0, found {temperature:g}.")
+        raise ValueError(f"temperature must be at least 0, found {temperature:g}")
     if temperature > 0 and not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(
             f"temperature {temperature:g} needs finite min_distance < max_distance, found [{low:g}, {high:g}]: "
-            "on an unbounded range the Gibbs density cannot be normalised."
+            "on an unbounded range the Gibbs density cannot be normalised"
         )
 
 
@@ -70,7 +77,7 @@ def moments(
     """
     check_domain(low, high, temperature)
     if temperature == 0:
-        raise ValueError("temperature must be positive for a Gibbs density, found 0.")
+        raise ValueError("temperature must be positive for a Gibbs density, found 0")
     d = np.asarray(d, dtype=np.float64)
     flat = d.ravel()
     nodes, weights = _quadrature(low, high)

@@ -7,7 +7,14 @@ Thms 1-2).
 rho holds the spread and, with a temperature, the entropy bonus. Because the policy of round l at time t depends on
 round l - 1 at the same t only, all rounds are integrated backward together, stage by stage: nothing is interpolated,
 and the improvement v^l >= v^{l-1} (from H(d') >= H(d) + H'(d)(d' - d), H convex) survives discretisation. Convergence
-is Newton's. With a known model this is a demonstration: `quoting.solve` needs one sweep."""
+is Newton's. With a known model this is a demonstration: `maker.solve` needs one sweep.
+
+Arguments of the kernels: those of `maker`, but
+
+    value                 [N+1, L+1, 2Q+1]: the values of all rounds
+    v, out                [L+1, 2Q+1]: those at one time, and their slopes in time to go
+    intensity, reward     [2]: the start policy's, while a side is live
+"""
 
 import math
 from typing import NamedTuple
@@ -47,7 +54,7 @@ def uniform_start(maker: Maker) -> StartPolicy:
     """
     low, high = maker.min_distance, maker.max_distance
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError(f"a uniform start needs a finite range of distances, found [{low:g}, {high:g}].")
+        raise ValueError(f"a uniform start needs a finite range of distances, found [{low:g}, {high:g}]")
     k, width = maker.decays, high - low
     near, far = np.exp(-k * low), np.exp(-k * high)
     intensity = maker.rates * (near - far) / (k * width)
@@ -59,7 +66,7 @@ def uniform_start(maker: Maker) -> StartPolicy:
 def constant_start(maker: Maker, distance: float) -> StartPolicy:
     """One fixed distance on both sides. Raises ValueError with a temperature: a fixed quote has no finite entropy."""
     if maker.temperature > 0:
-        raise ValueError("a constant start needs temperature 0: a fixed quote has entropy -inf.")
+        raise ValueError("a constant start needs temperature 0: a fixed quote has entropy -inf")
     intensity = maker.rates * np.exp(-maker.decays * distance)
     return StartPolicy(intensity, intensity * distance)
 
@@ -70,7 +77,7 @@ def iterate(maker: Maker, start: StartPolicy, rounds: int, *, steps: int = 100) 
     Raises ValueError for fewer than one round, or when the problem is too stiff to step through.
     """
     if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, found {rounds}.")
+        raise ValueError(f"rounds must be at least 1, found {rounds}")
     q = maker.inventory.astype(float)
     value = np.empty((steps + 1, rounds + 1, q.size))
     value[-1] = -maker.terminal_cost * q**2
@@ -91,13 +98,13 @@ def iterate(maker: Maker, start: StartPolicy, rounds: int, *, steps: int = 100) 
             gap = found
         else:
             gap = 2.0 * gap + 1.0 / float(maker.decays.max())
-    raise ValueError(f"the value differs by {gap:g} or more between neighbouring inventories; check the penalties.")
+    raise ValueError(f"the value differs by {gap:g} or more between neighbouring inventories; check the penalties")
 
 
 def improve(maker: Maker, value: Array, *, plain: bool = False) -> Rates:
     """The maximiser's intensities and rewards at a value table [N+1, 2Q+1]: one improvement step.
 
-    With a temperature the reward includes the entropy bonus unless `plain`: then `policy_value.value_of` gives the
+    With a temperature the reward includes the entropy bonus unless `plain`: then `value.value_of` gives the
     money the exploratory policy makes, in the objective without entropy."""
     gap = np.diff(value, axis=-1)
     intensity, reward = np.zeros((*value.shape, 2)), np.zeros(value.shape)
@@ -117,6 +124,7 @@ def improve(maker: Maker, value: Array, *, plain: bool = False) -> Rates:
 
 @njit(cache=True, error_model="numpy")
 def _slope(v, out, intensity, reward, rate, decay, low, high, phi, g, table, origin, pitch):
+    """Slopes of all rounds: each evaluates the policy that improves on the round before."""
     limit = v.shape[1] // 2
     for level in range(v.shape[0]):
         for i in range(v.shape[1]):
@@ -138,6 +146,7 @@ def _slope(v, out, intensity, reward, rate, decay, low, high, phi, g, table, ori
 
 @njit(cache=True, error_model="numpy")
 def _backward(value, dt, per_row, intensity, reward, rate, decay, low, high, phi, drift, table, origin, pitch):
+    """Fills `value` from its last row on, by classical Runge-Kutta."""
     shape = value[-1].shape
     v, trial, work = value[-1].copy(), np.empty(shape), np.empty((4, *shape))
     for row in range(value.shape[0] - 2, -1, -1):

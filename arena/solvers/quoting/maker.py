@@ -5,8 +5,18 @@
 
 (Fang & Xu 2025 in the corrected form: dq = dN^bid - dN^ask.) With c = psi0 E[P_T^2] this is EXACT for policies blind
 to the price, since inventory is then independent of it, and a lower bound for policies that see the price
-(`quoting_pde`). With a temperature gamma > 0, H becomes the Gibbs gain of `gibbs`. The side whose fill would break
+(`price`). With a temperature gamma > 0, H becomes the Gibbs gain of `gibbs`. The side whose fill would break
 |q| <= Q is withdrawn: it has no quote (distance inf), no fills and no entropy. Column 0 = bid, 1 = ask.
+
+Arguments of the kernels:
+
+    value                 [N+1, 2Q+1]: its last row is given, the others are filled backward
+    v, out                [2Q+1]: the value at one time, and its slope in time to go
+    dt, per_row           a Runge-Kutta step, and how many of them lie between two rows
+    rate, decay           [2]: A and k, bid and ask
+    low, high             bounds of a distance
+    phi, g, drift         running penalty; drift at one time; drift at every step
+    table, origin, pitch  `gibbs.GainTable` of both sides; without nodes: temperature 0
 """
 
 import math
@@ -50,11 +60,11 @@ class Maker:
         check_flow(self.arrival_rate, self.fill_decay, self.horizon, self.inventory_limit)
         for name in ("terminal_cost", "running_penalty"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
-                raise ValueError(f"{name} must be finite and at least 0, found {getattr(self, name)}.")
+                raise ValueError(f"{name} must be finite and at least 0, found {getattr(self, name)}")
         if math.isnan(self.min_distance) or not self.min_distance < self.max_distance:
-            raise ValueError(f"min_distance {self.min_distance} must be below max_distance {self.max_distance}.")
+            raise ValueError(f"min_distance {self.min_distance} must be below max_distance {self.max_distance}")
         if self.entropy not in ("uniform", "lebesgue"):
-            raise ValueError(f"entropy must be uniform or lebesgue, found {self.entropy!r}.")
+            raise ValueError(f"entropy must be uniform or lebesgue, found {self.entropy!r}")
         check_domain(self.min_distance, self.max_distance, self.temperature)
 
     @property
@@ -89,7 +99,7 @@ def blind_maker(option: OptionModel, terminal_penalty: float, horizon: float, **
     `problem` holds the other fields of Maker. Raises ValueError when the horizon does not end before the expiry.
     """
     if not horizon < option.expiry:
-        raise ValueError(f"horizon {horizon:g} must end before the option's expiry {option.expiry:g}.")
+        raise ValueError(f"horizon {horizon:g} must end before the option's expiry {option.expiry:g}")
     if option.realised_vol == option.pricing_vol:
         drift = profile(0.0)
     else:
@@ -104,9 +114,15 @@ def solve(maker: Maker, steps: int = 100) -> QuoteTable:
 
     Raises ValueError when the unclamped problem is too stiff to step through (`closed_form.matrix_exponential` has the
     answer).
+
+    Whoever holds a lot bids lower and asks lower (bid and ask distance at time 0 and inventory 1):
+
+    >>> maker = Maker(arrival_rate=100.0, fill_decay=2.0, horizon=1.0, inventory_limit=3, terminal_cost=0.1)
+    >>> solve(maker).distance[0, maker.inventory == 1].round(3)
+    array([[0.634, 0.46 ]])
     """
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, found {steps}.")
+        raise ValueError(f"steps must be at least 1, found {steps}")
     value = np.empty((steps + 1, 2 * maker.inventory_limit + 1))
     value[-1] = -maker.terminal_cost * maker.inventory.astype(float) ** 2
     gap = float(np.abs(np.diff(value[-1])).max())
@@ -125,7 +141,7 @@ def solve(maker: Maker, steps: int = 100) -> QuoteTable:
             times = np.linspace(0.0, maker.horizon, steps + 1)
             return QuoteTable(times, maker.inventory, value, quotes(maker, value))
         gap = found
-    raise ValueError(f"the value differs by {gap:g} or more between neighbouring inventories; check the penalties.")
+    raise ValueError(f"the value differs by {gap:g} or more between neighbouring inventories; check the penalties")
 
 
 def quotes(maker: Maker, value: Array) -> Array:
@@ -150,6 +166,7 @@ def fine_steps(maker: Maker, gap: float, multiple_of: int) -> int:
     """Runge-Kutta steps for which (both intensities) x (step) <= 0.15, a multiple of `multiple_of` and at least 400.
 
     An intensity is at most A e^{-k eps} at the closest quote eps = max(low, 1/k - gap), where one lot is worth `gap`.
+    Raises ValueError where intensities ask for too many steps.
     """
     closest = np.minimum(np.maximum(maker.min_distance, 1.0 / maker.decays - gap), maker.max_distance)
     fastest = float((maker.rates * np.exp(np.minimum(-maker.decays * closest, 700.0))).sum())
@@ -157,7 +174,7 @@ def fine_steps(maker: Maker, gap: float, multiple_of: int) -> int:
     if wanted > _FINEST:
         raise ValueError(
             f"intensities reach {fastest:.3g} per unit of time: raise min_distance, lower the penalties, "
-            "or use the matrix exponential (equal fill decays, no clamps)."
+            "or use the matrix exponential (equal fill decays, no clamps)"
         )
     return math.ceil(wanted / multiple_of) * multiple_of
 
@@ -220,6 +237,7 @@ def step_kernel(
 
 @njit(cache=True, error_model="numpy")
 def _backward(value, dt, per_row, rate, decay, low, high, phi, drift, table, origin, pitch):
+    """Fills `value` from its last row on."""
     v, work = value[-1].copy(), np.empty((5, value.shape[1]))
     for row in range(value.shape[0] - 2, -1, -1):
         for fine in range(per_row - 1, -1, -1):
@@ -242,13 +260,13 @@ def check_flow(
     horizon: float,
     inventory_limit: int | None,
 ) -> None:
-    """Raise ValueError, a sentence, unless rates, decays, horizon and the inventory bound make a well-posed problem."""
+    """Raises ValueError unless rates, decays, horizon and the inventory bound make a well-posed problem."""
     rates, decays = both_sides(arrival_rate), both_sides(fill_decay)
     if not (np.isfinite(rates).all() and (rates >= 0).all()):
-        raise ValueError(f"arrival_rate must be finite and at least 0, found {arrival_rate}.")
+        raise ValueError(f"arrival_rate must be finite and at least 0, found {arrival_rate}")
     if not (np.isfinite(decays).all() and (decays > 0).all()):
-        raise ValueError(f"fill_decay must be positive, found {fill_decay}.")
+        raise ValueError(f"fill_decay must be positive, found {fill_decay}")
     if not (math.isfinite(horizon) and horizon > 0):
-        raise ValueError(f"horizon must be positive, found {horizon}.")
+        raise ValueError(f"horizon must be positive, found {horizon}")
     if inventory_limit is None or inventory_limit != int(inventory_limit) or inventory_limit < 1:
-        raise ValueError(f"inventory_limit must be a whole number of at least 1 lot, found {inventory_limit}.")
+        raise ValueError(f"inventory_limit must be a whole number of at least 1 lot, found {inventory_limit}")

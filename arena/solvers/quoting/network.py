@@ -8,7 +8,7 @@ variance.
 The second input stretches the fast decay of the terminal penalty, the fourth the layer at the inventory bound. The
 terminal condition holds exactly; H is the Gibbs gain (its table) or the plain one. This is the model-based repair of
 Fang & Xu's Algorithm 1: their sample version of the same square adds the variance of a transition
-(`sampled_iteration`)."""
+(`sampled`)."""
 
 import itertools
 import math
@@ -40,9 +40,9 @@ def fit(
     import torch  # heavy, and only this solver needs it
 
     if len(profile(maker.drift).values) > 1:
-        raise ValueError("the residual network needs a constant drift.")
+        raise ValueError("the residual network needs a constant drift")
     if iterations < 1:
-        raise ValueError(f"iterations must be at least 1, found {iterations}.")
+        raise ValueError(f"iterations must be at least 1, found {iterations}")
     generator = torch.Generator().manual_seed(seed)
     sizes, parameters = (4, width, width, 1), []
     for fan_in, fan_out in itertools.pairwise(sizes):

@@ -6,6 +6,8 @@
 (Fang & Xu 2025, eq. 13, with S and xi as the state, so that there are no cross terms, and the corrected drift g.) The
 Markov diffusion of ln S and of xi is applied exactly in time by the exponential of its three-point operator; the jumps
 in q by Runge-Kutta; the two alternate (Strang, second order in the split width). Grids reach six standard deviations.
+
+Arguments of the kernels: those of `maker`.
 """
 
 import math
@@ -56,7 +58,7 @@ def solve_with_price(
     splits alternations in all (rounded up to a multiple of `steps`). Raises ValueError when the horizon does not end
     before the expiry, a node count is even, or the problem is too stiff."""
     if not maker.horizon < option.expiry:
-        raise ValueError(f"horizon {maker.horizon:g} must end before the option's expiry {option.expiry:g}.")
+        raise ValueError(f"horizon {maker.horizon:g} must end before the option's expiry {option.expiry:g}")
     spread = math.sqrt(float(option.realised_vol.integral(0.0, maker.horizon, power=2)))
     x, by_variance = _axis(spread, spot_nodes, lognormal=True)
     spots = option.spot * np.exp(x)
@@ -98,7 +100,7 @@ def solve_bachelier(option: OptionModel, maker: Maker, terminal_penalty: float, 
 def _axis(spread: float, nodes: int, *, lognormal: bool) -> tuple[Array, Array]:
     """Grid of +-6 standard deviations and the generator per unit of variance, 1/2 d_xx (- 1/2 d_x for a log spot)."""
     if nodes % 2 == 0 or nodes < 5:
-        raise ValueError(f"an axis needs an odd number of at least 5 nodes, found {nodes}.")
+        raise ValueError(f"an axis needs an odd number of at least 5 nodes, found {nodes}")
     if spread == 0.0:
         return np.zeros(1), np.zeros((1, 1))
     grid = np.linspace(-_REACH * spread, _REACH * spread, nodes)
@@ -150,12 +152,13 @@ def _sweep(
         if split % (splits // steps) == 0:
             value[split // (splits // steps)] = v
     if not np.isfinite(value).all():
-        raise ValueError("the value grew beyond the tabulated range of one lot's worth; check drift and penalties.")
+        raise ValueError("the value grew beyond the tabulated range of one lot's worth; check drift and penalties")
     return value
 
 
 @njit(cache=True, error_model="numpy")
 def _jump(v, dt, count, rate, decay, low, high, phi, drift, table, origin, pitch):
+    """Takes v [s, x, 2Q+1] back by `count` steps of the jumps in q alone; drift [s] is that of each spot."""
     work = np.empty((5, v.shape[2]))
     for i in range(v.shape[0]):
         for j in range(v.shape[1]):

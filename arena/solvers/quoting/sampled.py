@@ -8,7 +8,19 @@
 
 The naive loss is the Bellman residual PLUS the variance of one transition, which is of order 1/dt larger and is
 smallest for a V flat in q: the level comes out right and the slope, which is all that quotes depend on, does not (Jia &
-Zhou 2022)."""
+Zhou 2022).
+
+Arguments of the kernels:
+
+    gram, load            [F, F] and [F]: the linear equations of theta, added to
+    start, n              [P]: index of each path's first inventory; the number of inventories
+    uniform               [P, N, 4]: random numbers: a distance and a count of fills per side
+    quantile              [N, n, 2, cells+1]: distances of the frozen policy, by share of its mass
+    bonus                 [N, n]: reward of a step that no fill brings
+    feature, base         [N+1, n, F] and [n]: phi, and the terminal condition
+    rate, decay, dt       [2] A and k, bid and ask; the length of a step
+    naive                 whether the naive loss is fitted
+"""
 
 import math
 from dataclasses import dataclass
@@ -49,11 +61,11 @@ class Sampling:
     def __post_init__(self) -> None:
         for name in ("rounds", "averaged", "paths", "steps", "time_powers"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}.")
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}")
         if self.averaged > self.rounds:
-            raise ValueError(f"averaged {self.averaged} must not exceed rounds {self.rounds}.")
+            raise ValueError(f"averaged {self.averaged} must not exceed rounds {self.rounds}")
         if self.loss not in ("lstd", "naive"):
-            raise ValueError(f"loss must be lstd or naive, found {self.loss!r}.")
+            raise ValueError(f"loss must be lstd or naive, found {self.loss!r}")
 
 
 class Learned(NamedTuple):
@@ -71,9 +83,9 @@ def learn(maker: Maker, sampling: Sampling, seed: int) -> Learned:
     """Run Algorithm 1 from theta = 0. Raises ValueError when the maker has no temperature or start_range is too
     wide."""
     if maker.temperature == 0:
-        raise ValueError("Algorithm 1 explores: temperature must be positive, found 0.")
+        raise ValueError("Algorithm 1 explores: temperature must be positive, found 0")
     if not 0 <= sampling.start_range <= maker.inventory_limit:
-        raise ValueError(f"start_range must be in [0, {maker.inventory_limit}], found {sampling.start_range}.")
+        raise ValueError(f"start_range must be in [0, {maker.inventory_limit}], found {sampling.start_range}")
     rng, n = np.random.default_rng(seed), 2 * maker.inventory_limit + 1
     feature, base = features(maker, sampling), -maker.terminal_cost * maker.inventory.astype(float) ** 2
     theta: Array = np.zeros(feature.shape[-1])
@@ -164,6 +176,7 @@ def _fills(mean, uniform, room):
 
 @njit(cache=True, error_model="numpy")
 def _accumulate(gram, load, start, uniform, quantile, bonus, feature, base, rate, decay, dt, n, naive):
+    """Plays the paths and adds each transition to the equations."""
     size, cells = load.size, quantile.shape[3] - 1
     left = np.empty(size)
     for path in range(start.size):

@@ -9,7 +9,7 @@ lambda_2 b. With the own share s and u = 1 - s the first-order condition is
 
 R falls in delta_1 when b k <= 1: one root, the maximum. For b k > 1 (the rival's fill is worth more than a
 monopolist's margin) there are up to two local maxima, separated by the roots of a quadratic in u; both are looked
-at. A withdrawn quote is inf. Kernels only: arrays and checks live in `option_duel`.
+at. A withdrawn quote is inf. Kernels only: arrays and checks live in `duel`.
 """
 
 import math

@@ -7,8 +7,17 @@ by its room Q -+ q at the start of the step (the rest is unfilled). With W the v
                                                                               on the inventory after the fills
 
 The two distances are improved in turn, each by a scan and a golden-section search, until the value stops rising. The
-limit for N -> infinity is `quoting.solve`, reached at first order in T/N; a given table is valued in the same steps by
-`policy_value.value_in_steps`."""
+limit for N -> infinity is `maker.solve`, reached at first order in T/N; a given table is valued in the same steps by
+`value.value_in_steps`.
+
+Arguments of the kernels:
+
+    eps, guess            a distance; where the search also looks
+    rate, k, dt           A and k of this side; the length of a step
+    room, u               how many fills fit; u[n]: what n fills leave behind, value and the other side's
+    mass                  scratch for the law of the fills
+    low, high             bounds of a distance
+"""
 
 import math
 
@@ -31,11 +40,11 @@ def solve_in_steps(maker: Maker, steps: int) -> QuoteTable:
     Raises ValueError for no steps, a temperature (there is no Gibbs form in steps) or an unbounded min_distance.
     """
     if steps < 1:
-        raise ValueError(f"steps must be at least 1, found {steps}.")
+        raise ValueError(f"steps must be at least 1, found {steps}")
     if maker.temperature > 0:
-        raise ValueError(f"temperature must be 0 in a market of steps, found {maker.temperature:g}.")
+        raise ValueError(f"temperature must be 0 in a market of steps, found {maker.temperature:g}")
     if not math.isfinite(maker.min_distance):
-        raise ValueError(f"min_distance must be finite in a market of steps, found {maker.min_distance:g}.")
+        raise ValueError(f"min_distance must be finite in a market of steps, found {maker.min_distance:g}")
     q = maker.inventory.astype(float)
     dt = maker.horizon / steps
     edges = np.linspace(0.0, maker.horizon, steps + 1)

@@ -9,8 +9,21 @@
     vega        R = ra nu^2 vega vega'                        (ra/2) nu^2 (sum vega_i q_i)^2, vegas frozen
     rebalance   R = ra 1/2 S^4 sigma^4 dt gamma gamma'        what a delta hedge every dt leaves (Stoikov & Saglam 2009)
 
-Policies are blind to the price, as in `quoting`. Risks add: sum the matrices. For more than two options see
-`vega_quoting`."""
+Policies are blind to the price, as in `maker`. Risks add: sum the matrices. For more than two options see `vega`.
+
+Arguments of the kernels: those of `maker`, with 1 and 2 for the two options (low1, tab2, org2, pit2, ...), but
+
+    value                 [N+1, 2Q_1+1, 2Q_2+1]: its last row is given, the others are filled backward
+    v, out, cost          [2Q_1+1, 2Q_2+1]: the value at one time, its slope in time to go, running cost
+    here, up, down        the value now and after a fill of the bid, of the ask, of one option
+    has_up, has_down      whether that fill stays within the bound
+    rate1, rate2          [2]: A of each option, bid and ask
+    decay1, decay2        [2]: k
+    low1, low2            least distance
+    high1, high2          largest distance
+    tab1, org1, pit1      `gibbs.GainTable` of the first option
+    tab2, org2, pit2      that of the second
+"""
 
 import math
 from collections.abc import Sequence
@@ -72,10 +85,10 @@ def solve_pair(
         check_penalty(name, matrix, 2)
     first, second = makers
     if first.horizon != second.horizon:
-        raise ValueError(f"both options need one horizon, found {first.horizon:g} and {second.horizon:g}.")
+        raise ValueError(f"both options need one horizon, found {first.horizon:g} and {second.horizon:g}")
     if any(m.terminal_cost or m.running_penalty or m.drift for m in makers):
         raise ValueError(
-            "the makers' own terminal_cost, running_penalty and drift must be 0; use terminal and running."
+            "the makers' own terminal_cost, running_penalty and drift must be 0; use terminal and running"
         )
     one, two = (m.inventory.astype(float) for m in makers)
     grid = np.stack(np.meshgrid(one, two, indexing="ij"), axis=-1)
@@ -102,7 +115,7 @@ def solve_pair(
             break
         gap = found
     else:
-        raise ValueError(f"the value differs by {gap:g} or more between neighbouring inventories; check the penalties.")
+        raise ValueError(f"the value differs by {gap:g} or more between neighbouring inventories; check the penalties")
     distance = np.full((*value.shape, 2, 2), np.inf)
     for option, maker in enumerate(makers):
         change = np.diff(value, axis=1 + option)
@@ -115,16 +128,17 @@ def solve_pair(
 
 
 def check_penalty(name: str, matrix: Array, count: int) -> None:
-    """Raise ValueError unless `matrix` is [count, count], finite, symmetric and positive semi-definite."""
+    """Raises ValueError unless `matrix` is [count, count], finite, symmetric and positive semi-definite."""
     matrix = np.asarray(matrix, dtype=np.float64)
     if matrix.shape != (count, count) or not np.isfinite(matrix).all():
-        raise ValueError(f"{name} must be a finite [{count}, {count}] matrix, found shape {list(matrix.shape)}.")
+        raise ValueError(f"{name} must be a finite [{count}, {count}] matrix, found shape {list(matrix.shape)}")
     if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix).min() < -1e-12 * max(1.0, np.abs(matrix).max()):
-        raise ValueError(f"{name} must be symmetric and positive semi-definite, found {matrix.tolist()}.")
+        raise ValueError(f"{name} must be symmetric and positive semi-definite, found {matrix.tolist()}")
 
 
 @njit(cache=True, error_model="numpy")
 def _gain_pair(here, up, down, has_up, has_down, rate, decay, low, high, table, origin, pitch):
+    """The gains of both sides of one option."""
     total = 0.0
     if has_up:
         total += gain_kernel(up - here, 0, rate[0], decay[0], low, high, table, origin, pitch)
@@ -135,6 +149,7 @@ def _gain_pair(here, up, down, has_up, has_down, rate, decay, low, high, table, 
 
 @njit(cache=True, error_model="numpy")
 def _slope(v, out, cost, rate1, decay1, low1, high1, tab1, org1, pit1, rate2, decay2, low2, high2, tab2, org2, pit2):
+    """dv/dtau of the equation above."""
     n, m = v.shape
     for i in range(n):
         for j in range(m):
@@ -150,6 +165,7 @@ def _slope(v, out, cost, rate1, decay1, low1, high1, tab1, org1, pit1, rate2, de
 def _backward(
     value, dt, per_row, cost, rate1, decay1, low1, high1, tab1, org1, pit1, rate2, decay2, low2, high2, tab2, org2, pit2
 ):
+    """Fills `value` from its last row on, by classical Runge-Kutta."""
     v, trial, work = value[-1].copy(), np.empty_like(value[-1]), np.empty((4, *value[-1].shape))
     for row in range(value.shape[0] - 2, -1, -1):
         for _ in range(per_row):

@@ -45,17 +45,18 @@ def rates_of(maker: Maker, distance: Array) -> Rates:
     """
     n = 2 * maker.inventory_limit + 1
     if distance.ndim != 3 or distance.shape[0] < 2 or distance.shape[1:] != (n, 2):
-        raise ValueError(f"a policy must be [N+1 >= 2, {n}, 2], found {list(distance.shape)}.")
+        raise ValueError(f"a policy must be [N+1 >= 2, {n}, 2], found {list(distance.shape)}")
     if np.isnan(distance).any() or np.isneginf(distance).any():
-        raise ValueError("distances must be numbers or inf (withdrawn), found nan or -inf.")
+        raise ValueError("distances must be numbers or inf (withdrawn), found nan or -inf")
     if np.isfinite(distance[:, -1, 0]).any() or np.isfinite(distance[:, 0, 1]).any():
-        raise ValueError("the bid at +Q and the ask at -Q must be withdrawn (inf): the fill would break the bound.")
+        raise ValueError("the bid at +Q and the ask at -Q must be withdrawn (inf): the fill would break the bound")
     intensity = maker.rates * np.exp(-maker.decays * distance)
     return Rates(intensity, (intensity * np.where(np.isinf(distance), 0.0, distance)).sum(axis=-1))
 
 
 def value_of(maker: Maker, policy: Array | Rates, *, hold: Hold = "linear") -> Array:
-    """Value [N+1, 2Q+1] in continuous time of a distance table or of Rates. Errors as `rates_of`."""
+    """Value [N+1, 2Q+1] in continuous time of a distance table or of Rates; raises ValueError as `rates_of`
+    does."""
     rates = policy if isinstance(policy, Rates) else rates_of(maker, policy)
     per_row, dt = _fine(maker, rates)
     reward = rates.reward + _carry(maker, rates.reward.shape[0] - 1)
@@ -66,10 +67,11 @@ def value_of(maker: Maker, policy: Array | Rates, *, hold: Hold = "linear") -> A
 
 
 def inventory_law(maker: Maker, policy: Array | Rates, start: int = 0, *, hold: Hold = "linear") -> InventoryLaw:
-    """Law of the inventory that starts at `start` lots, in continuous time. Errors as `rates_of`."""
+    """Law of the inventory that starts at `start` lots, in continuous time; raises ValueError for a start beyond
+    the limit, and as `rates_of` does."""
     rates = policy if isinstance(policy, Rates) else rates_of(maker, policy)
     if abs(start) > maker.inventory_limit:
-        raise ValueError(f"start must be within the inventory limit {maker.inventory_limit}, found {start}.")
+        raise ValueError(f"start must be within the inventory limit {maker.inventory_limit}, found {start}")
     per_row, dt = _fine(maker, rates)
     probability = np.zeros(rates.reward.shape)
     probability[0, start + maker.inventory_limit] = 1.0
@@ -91,7 +93,7 @@ def value_in_steps(maker: Maker, distance: Array) -> Array:
     """Value [N+1, 2Q+1] of a table [N or N+1, 2Q+1, 2] played in a market of N = len(value) - 1 Poisson steps.
 
     A table with N+1 rows is read without its last. Exact up to rounding; tends to `value_of` at first order in T/N.
-    Errors as `rates_of`.
+    Raises ValueError as `rates_of` does.
     """
     rates_of(maker, distance)
     steps = distance.shape[0] - 1

@@ -5,8 +5,20 @@
 
 (Baldacci, Bergault & Guéant 2021: stochastic variance d nu = a_P dt + sqrt(nu) xi dW, vegas w.r.t. sqrt(nu) frozen,
 delta hedged.) With volatility risk that does not depend on nu the state is G alone and the penalty (ra/2) vol_of_vol^2
-G^2: the `vega` risk of `quoting_book` with a bound on the vega instead of on each inventory. v between nodes is cubic
-in G."""
+G^2: the `vega` risk of `two_options` with a bound on the vega instead of on each inventory. v between nodes is cubic
+in G.
+
+Arguments of the kernels, n options, w nodes of the variance, m of the vega:
+
+    value                 [N+1, w, m]: its last row is given, the others are filled backward
+    v, out, carry         [m]: the value at one time and variance, its slope in time to go, the running terms ([w, m])
+    dt, per_row           a Runge-Kutta step, and how many of them lie between two rows
+    move                  [w, w]: half a step of the variance
+    index, weight         [m, n, 2, 4]: where G after a fill lies between the nodes
+    live                  [m, n, 2]: whether that is within the bound
+    rate, decay           [n, 2]: A and k, bid and ask
+    low, high             bounds of a distance
+"""
 
 import math
 from dataclasses import dataclass
@@ -42,27 +54,27 @@ class VegaBook:
         n = len(self.vega)
         if n == 0 or len(self.arrival_rate) != n or len(self.fill_decay) != n:
             sizes = f"{n} vegas, {len(self.arrival_rate)} arrival rates and {len(self.fill_decay)} fill decays"
-            raise ValueError(f"found {sizes}; there must be as many of each, at least one.")  # fmt: skip
+            raise ValueError(f"found {sizes}; there must be as many of each, at least one")  # fmt: skip
         for rate, decay in zip(self.arrival_rate, self.fill_decay, strict=True):
             check_flow(rate, decay, self.horizon, 1)
         if min(self.vega) <= 0 or not math.isfinite(max(self.vega)):
-            raise ValueError(f"vegas must be positive, found {min(self.vega):g}.")
+            raise ValueError(f"vegas must be positive, found {min(self.vega):g}")
         if not (math.isfinite(self.vega_limit) and self.vega_limit >= max(self.vega)):
             raise ValueError(
-                f"vega_limit must be at least the largest vega {max(self.vega):g}, found {self.vega_limit:g}."
+                f"vega_limit must be at least the largest vega {max(self.vega):g}, found {self.vega_limit:g}"
             )
         if not (math.isfinite(self.risk_aversion) and self.risk_aversion >= 0):
-            raise ValueError(f"risk_aversion must be at least 0, found {self.risk_aversion:g}.")
+            raise ValueError(f"risk_aversion must be at least 0, found {self.risk_aversion:g}")
         if not (math.isfinite(self.min_distance) and self.min_distance < self.max_distance):
             raise ValueError(
-                f"min_distance {self.min_distance} must be finite and below max_distance {self.max_distance}."
+                f"min_distance {self.min_distance} must be finite and below max_distance {self.max_distance}"
             )
 
 
 @dataclass(frozen=True)
 class Variance:
     """Square-root variance d nu = speed (level - nu) dt + xi sqrt(nu) dW; `priced_*` are the drift used for pricing
-    (a_Q)."""
+    (a_Q). Raises ValueError for a level that is not positive or a negative speed or xi."""
 
     start: float
     speed: float
@@ -73,7 +85,7 @@ class Variance:
 
     def __post_init__(self) -> None:
         if min(self.start, self.level, self.priced_level) <= 0 or min(self.speed, self.priced_speed, self.xi) < 0:
-            raise ValueError("variance levels must be positive, speeds and xi at least 0.")
+            raise ValueError("variance levels must be positive, speeds and xi at least 0")
 
 
 class VegaTable(NamedTuple):
@@ -100,7 +112,7 @@ def solve_vega(
     """
     for count in (nodes, variance_nodes):
         if count % 2 == 0 or count < 5:
-            raise ValueError(f"an axis needs an odd number of at least 5 nodes, found {count}.")
+            raise ValueError(f"an axis needs an odd number of at least 5 nodes, found {count}")
     vegas = np.linspace(-book.vega_limit, book.vega_limit, nodes)
     rates, decays = np.array(book.arrival_rate), np.array(book.fill_decay)
     fastest = float((rates * np.exp(-decays * book.min_distance)).sum())
@@ -160,6 +172,7 @@ def _jumps(vegas: Array, vega: Array) -> tuple[NDArray[np.int64], Array, NDArray
 
 @njit(cache=True, error_model="numpy")
 def _slope(v, out, carry, index, weight, live, rate, decay, low, high):
+    """dv/dtau without the motion of the variance."""
     for g in range(v.size):
         total = carry[g]
         for i in range(rate.shape[0]):
@@ -176,6 +189,7 @@ def _slope(v, out, carry, index, weight, live, rate, decay, low, high):
 
 @njit(cache=True, error_model="numpy")
 def _backward(value, dt, per_row, move, carry, index, weight, live, rate, decay, low, high):
+    """Fills `value` from its last row on: half a step of the variance, a step of the fills, half a step again."""
     v, m = value[-1].copy(), value.shape[2]
     work, trial = np.empty((4, m)), np.empty(m)
     for row in range(value.shape[0] - 2, -1, -1):

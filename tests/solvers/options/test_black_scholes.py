@@ -141,13 +141,13 @@ def test_implied_volatility_of_impossible_prices():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bs.price(-1, 100, 1, 0.2), "spot must be positive, found -1."),
-        (lambda: bs.price(100, [100, 0], 1, 0.2), "strike must be positive, found 0."),
-        (lambda: bs.price(100, 100, -0.5, 0.2), "tau must be at least 0, found -0.5."),
-        (lambda: bs.price(100, 100, 1, math.nan), "vol must be finite, found nan."),
-        (lambda: bs.greeks(100, 100, 0, 0.2), "tau must be positive for greeks, found 0."),
-        (lambda: bs.implied_vol(5, 100, 100, 0), "tau must be positive for an implied volatility, found 0."),
-        (lambda: bs.variance_price(100, 100, -1), "variance must be at least 0, found -1."),
+        (lambda: bs.price(-1, 100, 1, 0.2), "spot must be positive, found -1"),
+        (lambda: bs.price(100, [100, 0], 1, 0.2), "strike must be positive, found 0"),
+        (lambda: bs.price(100, 100, -0.5, 0.2), "tau must be at least 0, found -0.5"),
+        (lambda: bs.price(100, 100, 1, math.nan), "vol must be finite, found nan"),
+        (lambda: bs.greeks(100, 100, 0, 0.2), "tau must be positive for greeks, found 0"),
+        (lambda: bs.implied_vol(5, 100, 100, 0), "tau must be positive for an implied volatility, found 0"),
+        (lambda: bs.variance_price(100, 100, -1), "variance must be at least 0, found -1"),
     ],
 )
 def test_bad_arguments_get_a_sentence(call, message):

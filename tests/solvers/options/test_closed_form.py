@@ -152,9 +152,9 @@ def test_logistic_and_relative_half_spreads():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match=r"^makers must be a whole number of at least 1, found 0\.$"):
+    with pytest.raises(ValueError, match=r"^makers must be a whole number of at least 1, found 0$"):
         half_spreads.soft_best_nash(0, 10.0, 50.0)
-    with pytest.raises(ValueError, match=r"^outside must be positive, found 0\.0\.$"):
+    with pytest.raises(ValueError, match=r"^outside must be positive, found 0\.0$"):
         half_spreads.logit_nash(2, 10.0, 0.0)
-    with pytest.raises(ValueError, match=r"^risk_aversion must be positive, found 0\.0\.$"):
+    with pytest.raises(ValueError, match=r"^risk_aversion must be positive, found 0\.0$"):
         glft(1.0, 5, 100.0, 10.0, 0.0, 1.0)

@@ -79,5 +79,5 @@ def test_anchors_of_the_duel_in_a_hundred_steps():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match=r"^a policy must be \[N\+1 >= 2, 7, 7, 2\], found \[3, 7, 2\]\.$"):
+    with pytest.raises(ValueError, match=r"^a policy must be \[N\+1 >= 2, 7, 7, 2\], found \[3, 7, 2\]$"):
         best_response_in_steps(SMALL, np.zeros((3, 7, 2)))

@@ -91,7 +91,7 @@ def test_refusals():
         ValueError, match=r"^temperature 0\.1 needs finite min_distance < max_distance, found \[0, inf\]"
     ):
         gibbs.moments(0.0, 100.0, 10.0, 0.0, math.inf, 0.1)
-    with pytest.raises(ValueError, match=r"^temperature must be positive for a Gibbs density, found 0\.$"):
+    with pytest.raises(ValueError, match=r"^temperature must be positive for a Gibbs density, found 0$"):
         gibbs.moments(0.0, temperature=0.0, **SIDE)
-    with pytest.raises(ValueError, match=r"^temperature must be at least 0, found -1\.$"):
+    with pytest.raises(ValueError, match=r"^temperature must be at least 0, found -1$"):
         gibbs.sample(0.5, 0.0, temperature=-1.0, **SIDE)

@@ -198,13 +198,13 @@ def test_bounds_withdraw_one_side():
 
 @pytest.mark.parametrize(("changes", "message"), [
     ({"temperature": 0.1}, "temperature 0.1 needs finite min_distance < max_distance, found [0, inf]: on an "
-                           "unbounded range the Gibbs density cannot be normalised."),
-    ({"inventory_limit": None}, "inventory_limit must be a whole number of at least 1 lot, found None."),
-    ({"arrival_rate": -1.0}, "arrival_rate must be finite and at least 0, found -1.0."),
-    ({"fill_decay": (10.0, 0.0)}, "fill_decay must be positive, found (10.0, 0.0)."),
-    ({"horizon": 0.0}, "horizon must be positive, found 0.0."),
-    ({"terminal_cost": math.nan}, "terminal_cost must be finite and at least 0, found nan."),
-    ({"min_distance": 1.0, "max_distance": 0.5}, "min_distance 1.0 must be below max_distance 0.5."),
+                           "unbounded range the Gibbs density cannot be normalised"),
+    ({"inventory_limit": None}, "inventory_limit must be a whole number of at least 1 lot, found None"),
+    ({"arrival_rate": -1.0}, "arrival_rate must be finite and at least 0, found -1.0"),
+    ({"fill_decay": (10.0, 0.0)}, "fill_decay must be positive, found (10.0, 0.0)"),
+    ({"horizon": 0.0}, "horizon must be positive, found 0.0"),
+    ({"terminal_cost": math.nan}, "terminal_cost must be finite and at least 0, found nan"),
+    ({"min_distance": 1.0, "max_distance": 0.5}, "min_distance 1.0 must be below max_distance 0.5"),
 ])  # fmt: skip
 def test_ill_posed_makers_get_a_sentence(changes, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
@@ -212,7 +212,7 @@ def test_ill_posed_makers_get_a_sentence(changes, message):
 
 
 def test_other_refusals():
-    with pytest.raises(ValueError, match=r"^horizon 63 must end before the option's expiry 63\.$"):
+    with pytest.raises(ValueError, match=r"^horizon 63 must end before the option's expiry 63$"):
         blind_maker(ATM, 5e-4, 63.0, **FLOW)
     with pytest.raises(ValueError, match="use the matrix exponential"):
         solve(unclamped(terminal_cost=0.1))
@@ -220,5 +220,5 @@ def test_other_refusals():
         matrix_exponential(Maker(horizon=1.0, **FLOW), 1.0)
     with pytest.raises(ValueError, match="must start at 0 and increase"):
         profile(([0, 0], [1, 2]))
-    with pytest.raises(ValueError, match=r"^vol must be at least 0, found -0\.1\.$"):
+    with pytest.raises(ValueError, match=r"^vol must be at least 0, found -0\.1$"):
         OptionModel(100, 100, 63, -0.1)

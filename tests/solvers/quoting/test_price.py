@@ -107,7 +107,7 @@ def test_the_value_is_what_the_quotes_earn_in_simulation():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match=r"^horizon 80 must end before the option's expiry 63\.$"):
+    with pytest.raises(ValueError, match=r"^horizon 80 must end before the option's expiry 63$"):
         solve_with_price(ATM, Maker(100.0, 10.0, 80.0, 5), 5e-4)
-    with pytest.raises(ValueError, match=r"^an axis needs an odd number of at least 5 nodes, found 20\.$"):
+    with pytest.raises(ValueError, match=r"^an axis needs an odd number of at least 5 nodes, found 20$"):
         solve_with_price(ATM, SMALL, 5e-4, spot_nodes=20)

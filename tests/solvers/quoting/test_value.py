@@ -141,13 +141,13 @@ def test_an_improvement_of_the_optimum_is_the_optimum():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match=r"^a policy must be \[N\+1 >= 2, 41, 2\], found \[3, 5, 2\]\.$"):
+    with pytest.raises(ValueError, match=r"^a policy must be \[N\+1 >= 2, 41, 2\], found \[3, 5, 2\]$"):
         value_of(FX1, np.zeros((3, 5, 2)))
     with pytest.raises(ValueError, match="must be withdrawn"):
         value_in_steps(FX1, np.zeros((3, 41, 2)))
-    with pytest.raises(ValueError, match=r"^start must be within the inventory limit 20, found 21\.$"):
+    with pytest.raises(ValueError, match=r"^start must be within the inventory limit 20, found 21$"):
         inventory_law(FX1, constant(0.1), start=21)
-    with pytest.raises(ValueError, match=r"^a uniform start needs a finite range of distances, found \[0, inf\]\.$"):
+    with pytest.raises(ValueError, match=r"^a uniform start needs a finite range of distances, found \[0, inf\]$"):
         uniform_start(FX1)
     with pytest.raises(ValueError, match="entropy -inf"):
         constant_start(replace(FX1, temperature=0.1, max_distance=0.8), 0.1)
