@@ -58,6 +58,18 @@ def test_installed_versions_are_the_constrained_ones() -> None:
     assert not wrong, f"{wrong}: install with -c constraints.txt, or renew it with `make lock`"
 
 
+def test_every_folder_of_modules_is_a_package_that_git_knows() -> None:
+    # a folder without __init__.py works in a checkout and is missing in the wheel
+    folders = {path.parent for top in ("arena", "agents") for path in (ROOT / top).rglob("*.py")}
+    missing = [str(one.relative_to(ROOT)) for one in sorted(folders) if not (one / "__init__.py").is_file()]
+    assert not missing, f"{missing}: no __init__.py"
+    ignored = subprocess.run(
+        ["git", "check-ignore", *(str(one / "__init__.py") for one in folders)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert not ignored.stdout, f"ignored by git: {ignored.stdout}"
+
+
 def test_every_requirement_has_a_lower_bound_that_its_pin_satisfies() -> None:
     project = PYPROJECT["project"]
     pins = {re.sub(r"[-_.]+", "-", name).lower(): pin for name, pin in PINS.items()}
