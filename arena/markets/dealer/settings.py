@@ -21,7 +21,7 @@ from arena.markets.dealer.flow import FlowRule, SoftBest
 from arena.markets.dealer.seats import Executor, Makers, Observe, QuadraticRisk, Start
 from arena.markets.market import Clock
 from arena.markets.parts.over_time import OverTime, means, misfit
-from arena.markets.parts.underlying import NonNegative, Positive, Profile, Underlying
+from arena.markets.parts.underlying import NonNegative, Positive, TimeTable, Underlying
 
 Side = tuple[NonNegative, NonNegative]
 LARGEST_MEAN = 500.0
@@ -56,7 +56,7 @@ class Mark(BaseModel):
     """How the mid moves besides Black-Scholes: mid = price + xi, d xi = loading dW + impact * signed taker volume."""
 
     model_config = STRICT
-    shock_loading: NonNegative | tuple[tuple[float, ...], ...] | Profile = Field(
+    shock_loading: NonNegative | tuple[tuple[float, ...], ...] | TimeTable = Field(
         default=0.0, description="currency per sqrt(clock unit): diagonal value, n x n matrix, or diagonal profile"
     )
     impact: OverTime = Field(
@@ -82,7 +82,7 @@ class FlowProfile(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "FlowProfile":
-        Profile(t=self.t, value=self.value)
+        TimeTable(t=self.t, value=self.value)
         return self
 
 
@@ -194,14 +194,14 @@ class DealerSettings(BaseModel):
             value = np.asarray(rate, dtype=float)
             base = np.broadcast_to(np.broadcast_to(value, (self.n, 2)), (clock.steps, self.n, 2))
         if isinstance(self.flow.intensity, FlowProfile):
-            profile = Profile(t=self.flow.intensity.t, value=self.flow.intensity.value)
+            profile = TimeTable(t=self.flow.intensity.t, value=self.flow.intensity.value)
             base = base * profile.mean(edges[:-1], edges[1:])[:, None, None]
         return np.ascontiguousarray(base, dtype=float)
 
     def loading(self) -> np.ndarray:
         """Shock loading per step, currency per sqrt(clock unit), root mean square over the step: [T, n, n]."""
         value, steps, n = self.mark.shock_loading, self.clock.steps, self.n
-        if isinstance(value, Profile):
+        if isinstance(value, TimeTable):
             edges = np.linspace(0.0, self.clock.horizon, steps + 1)
             return np.sqrt(value.mean(edges[:-1], edges[1:], power=2))[:, None, None] * np.eye(n)
         matrix = np.asarray(value, dtype=float)
@@ -292,7 +292,7 @@ def _problems(market: DealerSettings) -> Iterator[str]:
         )
 
 
-def _over_time(market: DealerSettings) -> Iterator[tuple[str, float | Profile | str]]:
+def _over_time(market: DealerSettings) -> Iterator[tuple[str, float | TimeTable | str]]:
     """Everything that may be a function of time, with its place."""
     yield "mark.impact", market.mark.impact
     if isinstance(market.flow.arrival_rate, NoiseRates):

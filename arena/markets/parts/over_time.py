@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator
 
-from arena.markets.parts.underlying import NonNegative, Profile
+from arena.markets.parts.underlying import NonNegative, TimeTable
 from arena.solvers.coefficients import Coefficient, coefficient, require
 
 _points, _weights = np.polynomial.legendre.leggauss(5)
@@ -26,24 +26,24 @@ def _parsed(text: str) -> str:
 
 
 Expression = Annotated[str, AfterValidator(_parsed)]
-OverTime = NonNegative | Profile | Expression
+OverTime = NonNegative | TimeTable | Expression
 """What a scenario may give for a coefficient that must not be negative."""
 
 
-def as_coefficient(value: float | Profile | str) -> Coefficient:
+def as_coefficient(value: float | TimeTable | str) -> Coefficient:
     """The value as a function of time, for solvers."""
-    return coefficient({"t": value.t, "value": value.value} if isinstance(value, Profile) else value)
+    return coefficient({"t": value.t, "value": value.value} if isinstance(value, TimeTable) else value)
 
 
-def steady(value: float | Profile | str) -> float | None:
+def steady(value: float | TimeTable | str) -> float | None:
     """The value if it never changes."""
     return as_coefficient(value).constant
 
 
-def means(value: float | Profile | str, horizon: float, steps: int) -> np.ndarray:
+def means(value: float | TimeTable | str, horizon: float, steps: int) -> np.ndarray:
     """Mean over each of `steps` equal steps [T]; exact for tables, by five Gauss points for expressions."""
     edges = np.linspace(0.0, horizon, steps + 1)
-    if isinstance(value, Profile):
+    if isinstance(value, TimeTable):
         return np.broadcast_to(value.mean(edges[:-1], edges[1:]), steps)
     if isinstance(value, str):
         times = edges[:-1, None] + np.diff(edges)[:, None] * POINTS

@@ -19,7 +19,7 @@ NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
 Amount = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 
-class Profile(BaseModel):
+class TimeTable(BaseModel):
     """A function of time, linear between its points and constant outside them."""
 
     model_config = STRICT
@@ -27,7 +27,7 @@ class Profile(BaseModel):
     value: tuple[float, ...] = Field(description="values at those times", min_length=1)
 
     @model_validator(mode="after")
-    def _check(self) -> "Profile":
+    def _check(self) -> "TimeTable":
         if len(self.t) != len(self.value):
             raise ValueError(f"value: found {len(self.value)} entries; allowed is one for each of {len(self.t)} times")
         if any(b <= a for a, b in zip(self.t, self.t[1:], strict=False)):
@@ -87,13 +87,13 @@ class VolatilityProfile(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "VolatilityProfile":
-        Profile(t=self.t, value=self.value)
+        TimeTable(t=self.t, value=self.value)
         return self
 
     def variance(self, start: np.ndarray, stop: np.ndarray, years: float) -> np.ndarray:
         """Total variance between two times."""
         start, stop = np.asarray(start, dtype=float), np.asarray(stop, dtype=float)
-        return Profile(t=self.t, value=self.value).mean(start, stop, power=2) * years * (stop - start)
+        return TimeTable(t=self.t, value=self.value).mean(start, stop, power=2) * years * (stop - start)
 
     def step(self, dt: float) -> LogVolatilityStep | None:
         """None: the volatility is not random."""

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Profile:
+class StepFunction:
     """A function of time constant between `times`: values[i] holds on [times[i], times[i+1]), the last for ever.
 
     Raises ValueError when times do not start at 0 and increase, or the lengths differ.
@@ -58,14 +58,14 @@ class Profile:
         return upto(end) - upto(start)
 
 
-def profile(value: "float | Profile | tuple[Sequence[float], Sequence[float]]") -> Profile:
-    """A Profile from a constant, a (times, values) pair, or itself."""
-    if isinstance(value, Profile):
+def profile(value: "float | StepFunction | tuple[Sequence[float], Sequence[float]]") -> StepFunction:
+    """A StepFunction from a constant, a (times, values) pair, or itself."""
+    if isinstance(value, StepFunction):
         return value
     if isinstance(value, tuple):
         times, values = value
-        return Profile(tuple(map(float, times)), tuple(map(float, values)))
-    return Profile((0.0,), (float(value),))
+        return StepFunction(tuple(map(float, times)), tuple(map(float, values)))
+    return StepFunction((0.0,), (float(value),))
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ class OptionModel:
     spot: float
     strike: float
     expiry: float
-    vol: float | Profile
-    implied: float | Profile | None = None
-    shock_loading: float | Profile = 0.0
+    vol: float | StepFunction
+    implied: float | StepFunction | None = None
+    shock_loading: float | StepFunction = 0.0
     call: bool = True
 
     def __post_init__(self) -> None:
@@ -92,17 +92,17 @@ class OptionModel:
                 raise ValueError(f"{name} must be at least 0, found {min(curve.values):g}")
 
     @property
-    def realised_vol(self) -> Profile:
+    def realised_vol(self) -> StepFunction:
         """sigma_t."""
         return profile(self.vol)
 
     @property
-    def pricing_vol(self) -> Profile:
+    def pricing_vol(self) -> StepFunction:
         """The volatility that prices and hedges."""
         return profile(self.vol if self.implied is None else self.implied)
 
     @property
-    def loading(self) -> Profile:
+    def loading(self) -> StepFunction:
         """Sigma_t."""
         return profile(self.shock_loading)
 

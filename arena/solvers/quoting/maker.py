@@ -27,7 +27,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from arena.solvers.options.option_model import OptionModel, Profile, profile
+from arena.solvers.options.option_model import OptionModel, StepFunction, profile
 from arena.solvers.quoting.gibbs import NO_TABLE, Entropy, GainTable, check_domain, gain_kernel, gain_table
 
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ class Maker:
     inventory_limit: int
     terminal_cost: float = 0.0
     running_penalty: float = 0.0
-    drift: float | Profile = 0.0
+    drift: float | StepFunction = 0.0
     min_distance: float = 0.0
     max_distance: float = math.inf
     temperature: float = 0.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from arena.markets.parts.over_time import as_coefficient, means, misfit, steady
-from arena.markets.parts.underlying import Profile
+from arena.markets.parts.underlying import TimeTable
 
 ASSET = {
     "products": [{"name": "stock", "right": "asset"}],
@@ -14,7 +14,7 @@ SELLER = {"product": "stock", "side": "sell", "size": 4, "rate": [0, 8], "stop_a
 
 
 def test_means_are_those_of_the_function():
-    table = Profile(t=(0.0, 0.5, 1.0), value=(0.0, 2.0, 2.0))
+    table = TimeTable(t=(0.0, 0.5, 1.0), value=(0.0, 2.0, 2.0))
     np.testing.assert_allclose(means(table, 1.0, 2), [1.0, 2.0], rtol=1e-15)
     np.testing.assert_allclose(means("3*t**2 + exp(-t)", 2.0, 4).sum() / 2, 8.0 + 1 - np.exp(-2), rtol=1e-13)
     np.testing.assert_array_equal(means(0.7, 1.0, 3), [0.7, 0.7, 0.7])
@@ -30,7 +30,7 @@ def test_means_are_those_of_the_function():
         ("t - 0.5", "found -0.5 at t = 0; allowed is at least 0"),
         ("1/t", "its value at t = 0 is not finite"),
         ("1 + t", None),
-        (Profile(t=(0.0, 1.0), value=(1.0, -1.0)), "found -1 at t = 1; allowed is at least 0"),
+        (TimeTable(t=(0.0, 1.0), value=(1.0, -1.0)), "found -1 at t = 1; allowed is at least 0"),
     ],
 )
 def test_a_coefficient_below_zero_or_without_a_value_is_refused(value, wrong):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from scipy.integrate import quad
 
 from arena.markets.dealer.pricing import initial_greeks
-from arena.markets.parts.underlying import ConstantVolatility, LogAR1Volatility, Profile, VolatilityProfile
+from arena.markets.parts.underlying import ConstantVolatility, LogAR1Volatility, TimeTable, VolatilityProfile
 from arena.solvers.options.black_scholes import greeks
 
 GAMES = 20_000
@@ -17,13 +17,13 @@ QUIET = {"flow": {"arrival_rate": 0}}
 
 
 def test_profile_is_linear_inside_and_constant_outside():
-    profile = Profile(t=(1, 2, 4), value=(3, 5, 1))
+    profile = TimeTable(t=(1, 2, 4), value=(3, 5, 1))
     np.testing.assert_allclose(profile.at(np.array([0, 1, 1.5, 2, 3, 4, 9])), [3, 3, 4, 5, 3, 1, 1])
 
 
 @pytest.mark.parametrize("power", [1, 2])
 def test_profile_means_are_exact(power):
-    profile = Profile(t=(1, 2, 4), value=(3, 5, 1))
+    profile = TimeTable(t=(1, 2, 4), value=(3, 5, 1))
     for start, stop in ((0, 0.5), (0.3, 1.7), (0, 9), (2, 2), (2.5, 3.5)):
         got = profile.mean(np.array([start]), np.array([stop]), power)[0]
         if start == stop:
@@ -38,7 +38,7 @@ def test_profile_means_are_exact(power):
 @pytest.mark.parametrize("t", [(1.0, 1.0), (2.0, 1.0)])
 def test_profiles_must_increase(t):
     with pytest.raises(ValidationError, match="increase"):
-        Profile(t=t, value=(1, 1))
+        TimeTable(t=t, value=(1, 1))
     with pytest.raises(ValidationError, match="2 entries; allowed is one for each of 1"):
         VolatilityProfile(model="profile", t=(0.0,), value=(0.1, 0.2))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from arena.solvers.options.closed_form import bessel, matrix_exponential
-from arena.solvers.options.option_model import OptionModel, Profile, cross_moments, profile
+from arena.solvers.options.option_model import OptionModel, StepFunction, cross_moments, profile
 from arena.solvers.quoting import gibbs
 from arena.solvers.quoting import maker as quoting
 from arena.solvers.quoting.maker import Maker, blind_maker, solve
@@ -55,7 +55,7 @@ def test_profiles_integrate_exactly():
 
 
 def test_a_profile_with_the_same_variance_is_the_same_problem():
-    wavy = Profile((0.0, 0.25, 0.5, 1.0), (0.5 * DAILY, math.sqrt(1.75) * DAILY, DAILY, DAILY))
+    wavy = StepFunction((0.0, 0.25, 0.5, 1.0), (0.5 * DAILY, math.sqrt(1.75) * DAILY, DAILY, DAILY))
     varying = OptionModel(100, 100, 63, wavy)
     assert varying.second_moment(1.0) == pytest.approx(ATM.second_moment(1.0), rel=1e-12)
     assert start(blind_maker(varying, 5e-4, 1.0, **FLOW)) == pytest.approx(7.229403599, abs=1e-8)

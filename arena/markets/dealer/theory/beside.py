@@ -24,7 +24,7 @@ SHORT = {"open_loop": "open-loop equilibrium", "feedback": "feedback equilibrium
 Array = NDArray[np.float64]
 
 
-class Played(NamedTuple):
+class LearnedPlay(NamedTuple):
     """Mean play of a profile: by seat its return, its inventory at the ends of steps and its controls in each step."""
 
     returns: dict[str, float]
@@ -42,7 +42,7 @@ def nominal_market(market: DealerMarket) -> DealerMarket:
     return DealerMarket.model_validate(tree)
 
 
-def played(market: DealerMarket, acts: Mapping[str, Act], seed: int) -> Played:
+def played(market: DealerMarket, acts: Mapping[str, Act], seed: int) -> LearnedPlay:
     """Mean returns and paths of a profile from the nominal start of a one-asset market."""
     start, dt = nominal_market(market), market.clock.dt
     count = 1 if market.flow.orders == "fluid" else GAMES
@@ -57,7 +57,7 @@ def played(market: DealerMarket, acts: Mapping[str, Act], seed: int) -> Played:
         inventory[seat] = -result.path("remaining")[:, :, j].mean(axis=1)
         way = result.path("direction")[0, 0, j]
         controls[seat] = {"rate": way * result.path("executor_fill")[1:, :, j].mean(axis=1) / dt}
-    return Played({seat: float(result.returns_of(seat).mean()) for seat in acts}, inventory, controls)
+    return LearnedPlay({seat: float(result.returns_of(seat).mean()) for seat in acts}, inventory, controls)
 
 
 def against_theory(
@@ -91,7 +91,7 @@ def against_theory(
     return {**out, "sentence": sentence, "panels": panels(market, learned, solved), "tables": tables}
 
 
-def panels(market: DealerMarket, learned: Played, solved: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def panels(market: DealerMarket, learned: LearnedPlay, solved: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Asks, bids, rates and inventories over time: learned, and each equilibrium that is known."""
     edges = np.linspace(0.0, market.clock.horizon, market.clock.steps + 1)
     middles, unit = 0.5 * (edges[:-1] + edges[1:]), market.clock.unit
@@ -127,7 +127,7 @@ def _path(told: Mapping[str, Any], seat: str, kind: str, x: NDArray[Any]) -> Arr
     return np.interp(x, told["t"], player[kind])
 
 
-def _distance(market: DealerMarket, learned: Played, told: Mapping[str, Any]) -> float:
+def _distance(market: DealerMarket, learned: LearnedPlay, told: Mapping[str, Any]) -> float:
     """Mean over seats and controls of |learned - theory| over time, as a share of theory's mean size."""
     middles = (np.arange(market.clock.steps) + 0.5) * market.clock.dt
     shares = []
@@ -138,7 +138,7 @@ def _distance(market: DealerMarket, learned: Played, told: Mapping[str, Any]) ->
     return float(np.mean(shares)) if shares else np.inf
 
 
-def _pay_offs(learned: Played, solved: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _pay_offs(learned: LearnedPlay, solved: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     rows = []
     for seat, value in learned.returns.items():
         theory = [next((p["objective"] for p in one["players"] if p["name"] == seat), None) for one in solved.values()]
