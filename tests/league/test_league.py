@@ -161,6 +161,15 @@ def test_old_gains_fade():
     assert record.advantage == pytest.approx(0.9772, abs=1e-4)  # mean 2, sd 1: Phi(2)
 
 
+def test_gains_of_earlier_looks_count_less(tmp_path):
+    """The learner they were measured for has moved on: once beaten and once not, the later look weighs more."""
+    league = filled(tmp_path, makers=3)
+    for sign in (1.0, -1.0):
+        league.record_gains("maker", [(["maker-000000"], np.full(10, sign)), (["maker-000010"], np.full(10, -sign))])
+    chances = league.probabilities("maker", Prioritised(floor=0.0))
+    assert chances["maker-000000"] > chances["maker-000020"] > chances["maker-000010"]  # 20: nobody met it
+
+
 def test_meta_strategy_is_the_equilibrium_of_the_current_tensor(tmp_path):
     league = filled(tmp_path, makers=3)
     league.add(snap("executor", 10))

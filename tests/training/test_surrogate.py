@@ -90,6 +90,19 @@ def test_a_good_action_becomes_likelier_and_the_critic_learns(small: Scenario) -
     assert seen["clip_fraction"] > 0.0
 
 
+def test_entropy_is_rewarded_and_the_gradient_s_norm_is_bounded(small: Scenario) -> None:
+    network = network_of(small, "executor")
+    batch = batch_of(network, 64)
+    before = torch.cat([p.detach().clone().ravel() for p in network.parameters()])
+    idle = batch._replace(advantages=torch.zeros(64))
+    settings = SimpleNamespace(**{**vars(SETTINGS), "value_weight": 0.0, "entropy": 0.5, "gradient_clip": 0.1})
+    first = network.log_std.detach().clone()
+    update(network, torch.optim.SGD(network.parameters(), lr=1.0), idle, settings, torch.Generator())
+    moved = torch.cat([p.detach().ravel() for p in network.parameters()]) - before
+    assert (network.log_std > first).all()
+    assert torch.isclose(moved.norm(), torch.tensor(0.1), rtol=1e-4)  # the gradient of the entropy alone is larger
+
+
 def test_every_row_is_used_once_per_pass_in_pieces_of_equal_size(small: Scenario, monkeypatch: Any) -> None:
     network, sizes = network_of(small, "executor"), []
     values = network.values

@@ -167,6 +167,8 @@ def test_paired_uses_the_pairing() -> None:
     difference, p = estimates.paired(luck + 0.1 + 0.01 * np.arange(100) / 100, luck)
     assert difference.low > 0.1
     assert p < 1e-10
+    other = np.random.default_rng(7).normal(0.0, 10.0, 100)
+    assert estimates.paired(luck, other)[1] == pytest.approx(stats.ttest_rel(luck, other).pvalue)
     assert estimates.paired(luck, luck)[1] == 1.0
 
 
@@ -184,6 +186,12 @@ def test_spreads_by_hand() -> None:
     assert row["lots"].mean == 2.0
     calm = metrics.calm_half_spread(one_trade())
     assert calm.mean == pytest.approx(0.2)  # (0.1 + 0.3)/2, quoted at inventory 0
+    for held, expected in ((2.0, 0.25), (3.0, 0.2)):  # two more lots at (0.1 + 0.5)/2: counted up to 2 lots held
+        more = one_trade()
+        more.state[2, more.layout.slice("maker_inventory")] = held
+        more.state[3, more.layout.slice("distance")] = [[0.1], [0.5]]
+        more.state[3, more.layout.slice("fill")] = [[2.0], [0.0]]
+        assert metrics.calm_half_spread(more).mean == pytest.approx(expected)
 
 
 def test_fill_ratio_and_inventory_risk(games: Record) -> None:

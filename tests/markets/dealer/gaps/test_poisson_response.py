@@ -7,6 +7,7 @@ from arena.game import Game
 from arena.gaps.nash_gap import engines, nash_gap
 from arena.gaps.profile import Profile, Search, naive_acts
 from arena.markets.dealer.gaps.poisson_response import Field, PoissonDuel, Polynomials, applies
+from arena.markets.dealer.gaps.starts import STARTS
 from arena.markets.dealer.market import DealerMarket
 from arena.rollout import play, seeds_of
 from arena.scenario import load
@@ -110,3 +111,15 @@ def test_the_views_hold_the_naive_profile_at_the_same_starts() -> None:
     assert list(gap.views()) == [f"closed loop, {one}" for one in ("nominal start", "drawn starts", "sub-games")]
     assert gap.nashconv == pytest.approx(22.3, rel=0.05)  # the fluid market's 22.26 at its 32 starts
     assert gap.low < gap.nashconv < gap.high
+
+
+def test_from_one_start_the_interval_is_the_change_from_a_lower_degree() -> None:
+    trader = {**DUEL.model_dump(mode="json")["executors"][0], "size": 10.0}
+    market = changed(clock={"steps": 3}, makers={"initial_inventory": [4.0, 1.0]}, executors=[trader])
+    gap = nash_gap(market, naive_acts(market), Search(views=False), engine="dynamic programming")
+    duel = PoissonDuel(market, naive_acts(market).acts, seeds_of(Search().seed, 1024, STARTS))
+    fine, rough = (duel.gains(duel.nominal, 0, duel.values(degree), degree)[0] for degree in (4, 3))
+    np.testing.assert_allclose([seat.gain for seat in gap.seats], fine, rtol=1e-9)
+    np.testing.assert_allclose([seat.high - seat.gain for seat in gap.seats], np.abs(fine - rough), rtol=1e-6)
+    assert [seat.se for seat in gap.seats] == [0.0] * 3
+    assert np.abs(fine - rough).max() > 1e-6

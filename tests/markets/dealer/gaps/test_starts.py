@@ -169,7 +169,8 @@ def test_drawn_starts_need_eyes_for_an_exact_gap() -> None:
     tree = DUEL.model_dump(mode="json")
     blind = {"makers": {**tree["makers"], "observe": {"own": True, "last": False, "rivals": "none"}}}
     hidden = DealerMarket.model_validate({**tree, **blind})
-    assert not engines(hidden)[0].applies(hidden, naive_acts(hidden))
+    with pytest.raises(ValueError, match="does not cover"):
+        nash_gap(hidden, naive_acts(hidden), Search(views=False), engine="gradient")
     gap = nash_gap(DUEL, naive_acts(DUEL), Search(views=False))
     assert gap.low < gap.nashconv < gap.high  # the draw of the starts is a sample
     assert len(gap.seats[0].differences) == 32
