@@ -19,12 +19,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help selfplay test test-kernels lint types results wheel-check lock clean
+.PHONY: help selfplay test test-kernels mutants lint types results wheel-check lock clean
 
 help:
 	@echo 'make selfplay     install, then play and train $(SCENARIO)  (SCENARIO=... picks another)'
 	@echo 'make test         install, then run the tests               (PYTEST_ARGS=... picks some)'
 	@echo 'make test-kernels repeat the tests of bitwise promises under other kernel sets  (KERNELS="haswell generic")'
+	@echo 'make mutants      break one claim of the referee at a time: do the tests notice?  (most of an hour)'
 	@echo 'make lint         ruff          make types        mypy'
 	@echo 'make results      render docs/results/claims.yaml into docs/results.md and its pages'
 	@echo 'make wheel-check  build the wheel, install it in an empty environment, find a packaged scenario with it'
@@ -42,6 +43,9 @@ test-kernels: $(KERNELS:%=test-kernels-%)
 test-kernels-%: .venv/.dev
 	@test -n "$($*)" || { echo "KERNELS: found $*; allowed are haswell and generic" >&2; exit 2; }
 	$($*) $(BIN)/python -m pytest -n 0 -m anywhere
+
+mutants: .venv/.dev
+	$(BIN)/python tests/mutants.py
 
 lint: .venv/.dev
 	$(BIN)/python -m ruff check .
