@@ -26,6 +26,7 @@ from arena.env import parallel_env, single_agent
 from arena.game import Game
 from arena.gaps.profile import Search, naive_acts
 from arena.gaps.search import gains
+from arena.gaps.swaps import swapped
 from arena.markets import catalogue
 from arena.rollout import play, seeds_of
 from arena.scenario import Scenario, ScenarioError, TrainingSettings, dump, json_schema, loads
@@ -33,7 +34,7 @@ from arena.training.frozen import Stack
 from arena.training.prior import priors
 from arena.training.responder import train_responder
 from tests.third_market.kit import Steady
-from tests.third_market.market import CANCEL, POST, Market
+from tests.third_market.market import CANCEL, POST, WAIT, Market
 
 catalogue.add("toy", "tests.third_market")
 MARKET = Market()
@@ -264,6 +265,18 @@ def test_the_best_swap_of_who_waits_is_to_post() -> None:
     assert abs(poster.gain - BEST) < 4.42 * poster.se
     assert taker.gain == 0.0  # nothing shows, nothing can be taken
     assert {"always post", "wait → post"} <= set(poster.candidates)
+
+
+def test_a_swap_plays_an_option_only_where_it_is_allowed() -> None:
+    seen = np.zeros((4, 5), np.float32)
+    seen[:, 2:] = [[1, 1, 0], [1, 0, 1], [1, 1, 0], [1, 0, 1]]  # wait, post, cancel
+    played = np.array([[WAIT], [WAIT], [POST], [CANCEL]], float)
+    role, noise = MARKET.roles[0], np.zeros((4, 1))
+    always = swapped(lambda *_: played, role, POST)(seen, noise)
+    assert always[:, 0].tolist() == [POST, WAIT, POST, CANCEL]
+    instead = swapped(lambda *_: played, role, CANCEL, where=WAIT)(seen, noise)
+    assert instead[:, 0].tolist() == [WAIT, CANCEL, POST, CANCEL]
+    assert played[0, 0] == WAIT  # what was played is not written over
 
 
 def test_at_the_optimum_nobody_gains() -> None:
