@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.markets.dealer.measures.accounts import BUYER, CHAIN, recount
+
+from tests.markets.dealer.accounts import BUYER, CHAIN, recount
 
 COIN = {
     "product": "P100", "side": "coin", "size": {"mean": 12, "spread": 4}, "rate": [0, 300], "temporary_impact": 0.001,

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tests.markets.dealer.measures.accounts import BUYER, CHAIN
 
 from arena.game import Game
 from arena.markets.dealer.ledger import first_broken
 from arena.markets.parts.accounts import LedgerError
 from arena.rollout import seeds_of
+from tests.markets.dealer.accounts import BUYER, CHAIN
 
 
 def start(tools):
