@@ -243,6 +243,20 @@ def test_make_says_what_is_missing(tmp_path: Path, fake: str | None, sentence: s
     assert not (tmp_path / ".venv").exists()
 
 
+def test_kernel_sets_are_what_other_machines_take_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    command = ["make", "-f", str(ROOT / "Makefile"), "--old-file", ".venv/.dev"]
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / ".dev").touch()
+    shown = subprocess.run([*command, "-n", "test-kernels"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    for setting in ("OPENBLAS_CORETYPE=Haswell", "NUMBA_CPU_NAME=generic", "-m anywhere"):
+        assert setting in shown.stdout
+    wrong = subprocess.run(
+        [*command, "test-kernels", "KERNELS=sparc"], cwd=tmp_path, capture_output=True, text=True
+    )  # fmt: skip
+    assert wrong.returncode == 2
+    assert "KERNELS: found sparc; allowed are haswell and generic" in wrong.stderr
+
+
 # --- the cluster and its monitoring -----------------------------------------------------------------------------------
 
 
