@@ -11,18 +11,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from agents.optimal_makers import as_action
-from arena.layout import STRICT
+from arena.layout import STRICT, Array
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Act
 
 if TYPE_CHECKING:
     from arena.solvers.solution import Solution
 
-Array = NDArray[np.float64]
 Controls = Callable[[Array, Array], Array]
 """(step [batch], observation [batch, D]) -> asks [M], bids [M], rates [N] of everybody, [batch, 2 M + N]."""
 Information = Literal["open_loop", "feedback"]

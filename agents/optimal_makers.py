@@ -10,14 +10,12 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
-from arena.layout import STRICT
+from arena.layout import STRICT, Array
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Act
 
-Array = NDArray[np.float64]
 Positive = Annotated[float, Field(gt=0)]
 
 

@@ -9,8 +9,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict
+
+Array = NDArray[np.float64]
+"""The house's numbers: double precision, of any shape."""
 
 STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 """The one configuration of every settings class: immutable, unknown keys refused, numbers finite."""

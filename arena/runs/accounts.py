@@ -8,12 +8,11 @@ from functools import reduce
 from operator import add
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.markets.catalogue import part_named
 from arena.runs.record import Record
 
-Array = NDArray[np.float64]
 Measure = Callable[[Record], Mapping[str, Array]]
 TOTALS = ("pnl", "penalties")
 """What `attribution` says besides the sources."""

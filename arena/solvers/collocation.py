@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_banded
 
-Array = NDArray[np.float64]
+from arena.layout import Array
+
 Drift = Callable[[Array, Array], tuple[Array, Array]]
 Reward = Callable[[Array, Array, Array], Array]
 

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.coefficients import Coefficient, coefficient, knots_of, per_player, require
 from arena.solvers.solution import Condition
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class ExecutionGame:
         right = marginal.copy()
         right[:, :n] += alpha / n * np.eye(n)
         right[:, n] -= 1.0
-        return np.linalg.solve(cost + np.diag(np.diag(cost)), right)
+        return np.asarray(np.linalg.solve(cost + np.diag(np.diag(cost)), right), float)
 
     def closed_loop(self, gain: Array, alpha: float, net: float) -> Array:
         """Drift matrix Z [d, d] of the state under rates K X."""

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from arena.layout import Array
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.execution.game import ExecutionGame
 
-Array = NDArray[np.float64]
 Gain = Callable[[float], Array]
 
 

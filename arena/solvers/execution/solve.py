@@ -26,9 +26,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import expm
 
+from arena.layout import Array
 from arena.solvers.execution.game import ExecutionGame, MeanRevertingFlow, conditions, execution_game
 from arena.solvers.execution.riccati import Gain, closed_loop_regret, feedback_gain, integrate, open_loop_gain
 from arena.solvers.solution import Condition, Player, Solution
@@ -44,7 +44,6 @@ __all__ = [
     "open_loop_gain",
     "solve_execution",
 ]
-Array = NDArray[np.float64]
 
 
 def solve_execution(

@@ -17,14 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.execution.game import ExecutionGame
 from arena.solvers.execution.solve import solve_execution
 from arena.solvers.makers_traders.deviations import cells, penalty_matrix
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

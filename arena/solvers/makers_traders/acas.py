@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.coefficients import Coefficient
 from arena.solvers.collocation import NoEquilibrium, Trajectory, solve_trajectory
 from arena.solvers.makers_traders.costs import QuadraticCost
@@ -29,7 +30,6 @@ from arena.solvers.makers_traders.open_loop import describe, output_times
 from arena.solvers.makers_traders.shares import Relative
 from arena.solvers.solution import Condition, Solution
 
-Array = NDArray[np.float64]
 _points, _weights = np.polynomial.legendre.leggauss(8)
 POINTS, WEIGHTS = (_points + 1.0) / 2.0, _weights / 2.0
 

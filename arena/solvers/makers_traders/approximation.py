@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from arena.layout import Array
 from arena.solvers.coefficients import Coefficient
 from arena.solvers.makers_traders.game import MakersTraders
 from arena.solvers.makers_traders.open_loop import conditions_along, output_times, trajectory
@@ -42,7 +42,6 @@ from arena.solvers.makers_traders.stage import (
 from arena.solvers.makers_traders.tube import as_path, box, by_inventories, solve_fields, to_coordinates, to_inventories
 from arena.solvers.solution import Condition, Player, Solution
 
-Array = NDArray[np.float64]
 TimeState = Callable[[float, Array], Array]
 MIXING = np.array(
     [[2.0, -1.0, 1.0], [-1.0, 2.0, -1.0], [1.0, -1.0, 1.0]]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from arena.layout import Array
 from arena.solvers.makers_traders.game import MakersTraders
 from arena.solvers.makers_traders.stage import (
     check_game,
@@ -38,7 +38,6 @@ from arena.solvers.makers_traders.tube import (
     to_inventories,
 )
 
-Array = NDArray[np.float64]
 Policy = Callable[[float, Array], Array]
 
 

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.coefficients import Coefficient, coefficient
 from arena.solvers.solution import Condition
-
-Array = NDArray[np.float64]
 
 
 class TradingCost(Protocol):

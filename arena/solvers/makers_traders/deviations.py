@@ -21,11 +21,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.makers_traders.game import MakersTraders
 from arena.solvers.makers_traders.open_loop import solve_makers_traders
 from arena.solvers.makers_traders.shares import stage_quotes
 
-Array = NDArray[np.float64]
 _points, _weights = np.polynomial.legendre.leggauss(5)
 POINTS, WEIGHTS = (_points + 1.0) / 2.0, _weights / 2.0
 

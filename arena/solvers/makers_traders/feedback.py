@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from arena.layout import Array
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.makers_traders.game import MakersTraders
 from arena.solvers.makers_traders.open_loop import conditions_along, output_times
@@ -46,8 +46,6 @@ from arena.solvers.makers_traders.tube import (
     to_inventories,
 )
 from arena.solvers.solution import Player, Solution
-
-Array = NDArray[np.float64]
 
 
 def feedback_nash(

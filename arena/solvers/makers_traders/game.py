@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.coefficients import Coefficient, coefficient, knots_of, per_player, require
 from arena.solvers.makers_traders.costs import QuadraticCost, TradingCost, stage_rates, trading_cost
 from arena.solvers.makers_traders.shares import GeneralShare, Logistic, ShareRule, stage_quotes
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

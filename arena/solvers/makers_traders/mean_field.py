@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.execution.riccati import integrate
 from arena.solvers.makers_traders.acas import acas_game, solve_acas
 from arena.solvers.makers_traders.costs import QuadraticCost
 from arena.solvers.makers_traders.open_loop import output_times
 from arena.solvers.solution import Condition, Player, Solution
-
-Array = NDArray[Any]
 
 
 def mean_field(

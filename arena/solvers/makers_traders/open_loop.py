@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.collocation import NoEquilibrium, Trajectory, solve_trajectory
 from arena.solvers.makers_traders.costs import cost_conditions
 from arena.solvers.makers_traders.game import MakersTraders, makers_traders
@@ -32,7 +32,6 @@ from arena.solvers.makers_traders.shares import Relative
 from arena.solvers.solution import Condition, Player, Solution
 
 __all__ = ["MakersTraders", "NoEquilibrium", "makers_traders", "solve_makers_traders"]
-Array = NDArray[np.float64]
 
 
 def solve_makers_traders(

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import wrightomega
 
+from arena.layout import Array
 from arena.solvers.solution import Condition
-
-Array = NDArray[Any]
 
 
 class ShareRule(Protocol):
@@ -299,7 +297,7 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
         with np.errstate(all="ignore"):
             markup, slope = rule.markup(distance)
         raw = value + markup
-        inside = np.abs(raw) < max_distance
+        inside = (np.abs(raw) < max_distance).astype(float)
         return distance - np.clip(raw, -max_distance, max_distance), slope, inside
 
     gap, slope, inside = fault(distance)
@@ -310,9 +308,8 @@ def stage_quotes(rule: ShareRule, value: Array, max_distance: float = np.inf) ->
         fine = 1e-13 * (1.0 + np.abs(distance).max(axis=1))
         settled = (size <= fine) | (np.abs(step).max(axis=1) <= fine)
         if settled.all():
-            return distance + np.where(size[:, None] > 0.0, step, 0.0), np.linalg.solve(
-                jacobian, inside[:, :, None] * eye
-            )
+            slopes = np.asarray(np.linalg.solve(jacobian, inside[:, :, None] * eye), float)
+            return distance + np.where(size[:, None] > 0.0, step, 0.0), slopes
         step[settled] = 0.0  # such a row waits for the others: its bits are its own
         length = np.ones((value.shape[0], 1))
         for _ in range(40):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.makers_traders.costs import QuadraticCost, stage_rates
 from arena.solvers.makers_traders.game import MakersTraders
@@ -18,8 +18,6 @@ from arena.solvers.makers_traders.open_loop import trajectory
 from arena.solvers.makers_traders.shares import Logistic, stage_quotes
 from arena.solvers.makers_traders.tube import Box, Path, as_path, box, to_coordinates
 from arena.solvers.solution import Condition
-
-Array = NDArray[np.float64]
 
 
 def check_game(game: MakersTraders) -> None:

@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicHermiteSpline
 
+from arena.layout import Array
 from arena.solvers.collocation import NoEquilibrium
 
-Array = NDArray[Any]
 MOST_STEPS = 6_000  # evaluations of the right-hand side; smooth solutions need a few hundred
 
 
@@ -74,7 +72,7 @@ def _axis(count: int) -> Array:
 def _barycentric(count: int) -> Array:
     weight = (-1.0) ** np.arange(count)
     weight[[0, -1]] *= 0.5
-    return weight
+    return np.asarray(weight, float)
 
 
 def _differentiation(count: int) -> Array:

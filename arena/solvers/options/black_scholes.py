@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from arena.layout import Array
 
 _ROOT_HALF = math.sqrt(0.5)
 _INV_ROOT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)

@@ -8,14 +8,13 @@ delta-hedged option it is the residual one, `vega_variance_rate`, not that of th
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import eigh_tridiagonal, expm
 from scipy.special import ive
 
+from arena.layout import Array
 from arena.solvers.options.option_model import profile
 from arena.solvers.quoting.maker import Maker
-
-Array = NDArray[np.float64]
 
 
 def matrix_exponential(maker: Maker, time_left: ArrayLike) -> Array:

@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from arena.layout import Array
 from arena.solvers.options import black_scholes
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,7 @@ class StepFunction:
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.values) or not self.values:
-            raise ValueError(
-                f"profile has {len(self.times)} times and {len(self.values)} values; they must be as many"
-            )
+            raise ValueError(f"profile has {len(self.times)} times and {len(self.values)} values; they must be as many")
         if self.times[0] != 0 or any(b <= a for a, b in zip(self.times, self.times[1:], strict=False)):
             raise ValueError(f"profile times must start at 0 and increase, found {list(self.times)}")
         if not all(math.isfinite(v) for v in self.values):

@@ -31,10 +31,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.quoting.maker import both_sides, check_flow
 from arena.solvers.quoting.soft_best import cartel_kernel, equilibrium_kernel, flow_kernel, respond_kernel
 
-Array = NDArray[np.float64]
 Hold = Literal["linear", "step"]
 
 _GIVEN, _RESPOND, _EQUILIBRIUM, _CARTEL = 0, 1, 2, 3
@@ -182,9 +182,7 @@ def check_policy(duel: Duel, table: Array) -> None:
     live = table[~np.isposinf(table)]
     if not ((live >= duel.min_distance) & (live <= duel.max_distance)).all():
         wrong = live[~((live >= duel.min_distance) & (live <= duel.max_distance))][0]
-        raise ValueError(
-            f"distances must be inf or in [{duel.min_distance:g}, {duel.max_distance:g}], found {wrong:g}"
-        )
+        raise ValueError(f"distances must be inf or in [{duel.min_distance:g}, {duel.max_distance:g}], found {wrong:g}")
     if np.isfinite(table[:, -1, :, 0]).any() or np.isfinite(table[:, 0, :, 1]).any():
         raise ValueError(
             "the bid at inventory +Q and the ask at -Q must be withdrawn (inf): the fill would break the bound"

@@ -10,12 +10,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.quoting.duel import Duel, check_policy
 from arena.solvers.quoting.maker import both_sides
-
-Array = NDArray[np.float64]
 
 
 class DuelLaw(NamedTuple):

@@ -33,13 +33,11 @@ import math
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.quoting.duel import Duel, DuelTable, check_policy
 from arena.solvers.quoting.maker import both_sides
 from arena.solvers.quoting.soft_best import flow_kernel, respond_kernel
-
-Array = NDArray[np.float64]
 
 _TAIL = 1e-13  # Poisson mass that is put on the last count
 

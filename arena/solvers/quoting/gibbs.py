@@ -22,9 +22,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[np.float64]
+from arena.layout import Array
+
 Entropy = Literal["uniform", "lebesgue"]
 
 _PANELS, _ORDER = 48, 12

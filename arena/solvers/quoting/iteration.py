@@ -23,12 +23,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.options.option_model import profile
 from arena.solvers.quoting.gibbs import gain_kernel, intensity_kernel, moments
 from arena.solvers.quoting.maker import Maker, fine_steps, gains_table
 from arena.solvers.quoting.value import Rates
-
-Array = NDArray[np.float64]
 
 
 class StartPolicy(NamedTuple):

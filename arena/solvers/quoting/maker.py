@@ -27,10 +27,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.options.option_model import OptionModel, StepFunction, profile
 from arena.solvers.quoting.gibbs import NO_TABLE, Entropy, GainTable, check_domain, gain_kernel, gain_table
-
-Array = NDArray[np.float64]
 
 _FINEST = 400_000  # Runge-Kutta steps; beyond it the unclamped problem is too stiff to step through
 

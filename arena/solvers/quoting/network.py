@@ -15,12 +15,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from arena.solvers.options.option_model import profile
 from arena.solvers.quoting.maker import Maker, QuoteTable, gains_table, quotes
-
-Array = NDArray[np.float64]
 
 
 class NetworkFit(NamedTuple):

@@ -18,10 +18,9 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg import expm
 
+from arena.layout import Array
 from arena.solvers.options.option_model import OptionModel, profile
 from arena.solvers.quoting.maker import Maker, fine_steps, gains_table, quotes, step_kernel
-
-Array = NDArray[np.float64]
 
 _REACH = 6.0  # standard deviations at the horizon
 

@@ -30,11 +30,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.options.option_model import profile
 from arena.solvers.quoting.gibbs import moments
 from arena.solvers.quoting.maker import Maker
-
-Array = NDArray[np.float64]
 
 _CELLS = 512
 

@@ -23,13 +23,10 @@ import math
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from arena.solvers.options.option_model import profile
 from arena.solvers.quoting.maker import Maker, QuoteTable
 from arena.solvers.quoting.value import capped_poisson_kernel
-
-Array = NDArray[np.float64]
 
 _REACH = 6.0  # in units of 1/k: how far beyond the closest distance the scan of an unbounded range looks
 

@@ -33,11 +33,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from arena.layout import Array
 from arena.solvers.options.option_model import OptionModel, cross_moments
 from arena.solvers.quoting.gibbs import gain_kernel
 from arena.solvers.quoting.maker import Maker, fine_steps, gains_table
-
-Array = NDArray[np.float64]
 
 
 class PairTable(NamedTuple):
@@ -87,9 +86,7 @@ def solve_pair(
     if first.horizon != second.horizon:
         raise ValueError(f"both options need one horizon, found {first.horizon:g} and {second.horizon:g}")
     if any(m.terminal_cost or m.running_penalty or m.drift for m in makers):
-        raise ValueError(
-            "the makers' own terminal_cost, running_penalty and drift must be 0; use terminal and running"
-        )
+        raise ValueError("the makers' own terminal_cost, running_penalty and drift must be 0; use terminal and running")
     one, two = (m.inventory.astype(float) for m in makers)
     grid = np.stack(np.meshgrid(one, two, indexing="ij"), axis=-1)
     value = np.empty((steps + 1, one.size, two.size))

@@ -13,12 +13,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.solvers.options.option_model import profile
 from arena.solvers.quoting.maker import Maker
 
-Array = NDArray[np.float64]
 Hold = Literal["linear", "step"]
 
 

@@ -29,9 +29,8 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import expm
 
+from arena.layout import Array
 from arena.solvers.quoting.maker import check_flow
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

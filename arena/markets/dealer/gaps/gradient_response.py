@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.markets.dealer.columns import largest_order
 from arena.markets.dealer.gaps.twin import ActPolicy, FluidGame, NetworkPolicy, State
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Act
 
-Array = NDArray[np.float64]
 CLOSED, OPEN = "closed loop", "open loop"
 FLAVOURS = (CLOSED, OPEN)
 INSIDE = 0.999

@@ -7,9 +7,9 @@ with the profile's path (`policy_gains` in `arena.solvers.makers_traders.best_re
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from arena.gaps.profile import Profile, Search, SeatGain
+from arena.layout import Array
 from arena.markets.dealer.gaps import gradient as fluid_gap
 from arena.markets.dealer.gaps.gradient_response import Players
 from arena.markets.dealer.gaps.starts import nominal
@@ -18,7 +18,6 @@ from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.solved_games import Why, makers_traders_of
 from arena.solvers.makers_traders.best_replies import policy_gains
 
-Array = NDArray[np.float64]
 NODES, FEWER = 7, 5
 """Nodes of the box in each direction; the change from fewer is the error in the interval."""
 LAST = 1e-6

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from arena.game import Game
 from arena.gaps.profile import Profile, Search, SeatGain, certain
+from arena.layout import Array
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.quoting_problem import duel_problem, maker_problem
 from arena.markets.dealer.seats import Start
@@ -31,8 +32,6 @@ from arena.markets.market import Act
 from arena.solvers.quoting.duel_steps import best_response_in_steps, evaluate_in_steps
 from arena.solvers.quoting.steps import solve_in_steps
 from arena.solvers.quoting.value import value_in_steps
-
-Array = NDArray[np.float64]
 
 
 class Response(NamedTuple):
@@ -161,4 +160,3 @@ def _observations(market: DealerMarket) -> NDArray[np.float32]:
 def _inventories(market: DealerMarket) -> NDArray[np.int64]:
     assert market.makers.inventory_limit is not None
     return np.arange(-int(market.makers.inventory_limit), int(market.makers.inventory_limit) + 1)
-

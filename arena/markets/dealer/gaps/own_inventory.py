@@ -16,16 +16,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 from scipy.stats import poisson
 
 from arena.game import Game
 from arena.gaps.profile import Profile, Search, SeatGain, certain
+from arena.layout import Array
 from arena.markets.dealer.gaps.twin import FluidGame, moves, one_quiet_asset
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Act
 
-Array = NDArray[np.float64]
 ORDERS = 40
 """Most orders of a kind that are counted in a step: with means of a few the rest is below 1e-20."""
 TOLERANCE = 1e-11

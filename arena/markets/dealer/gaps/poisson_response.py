@@ -27,12 +27,12 @@ import torch
 from numpy.typing import NDArray
 
 from arena.game import Game
+from arena.layout import Array
 from arena.markets.dealer.gaps.twin import FluidGame, State, moves, one_quiet_asset
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.market import Act
 from arena.rollout import play
 
-Array = NDArray[np.float64]
 DEGREE, NODES, REACH, LEAST = 4, 7, 2.5, 1.0
 """Degree of the values, nodes per inventory, reach of the nodes in scales, and the least scale in lots."""
 ROUNDS = 3

@@ -8,9 +8,9 @@ others' paths are replayed, every policy is affine: K_k X = v_k.
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from arena.gaps.profile import Profile, Search, SeatGain, naive_acts
+from arena.layout import Array
 from arena.markets.dealer.columns import largest_order
 from arena.markets.dealer.gaps import twin as fluid_game
 from arena.markets.dealer.gaps.gradient_response import CLOSED, OPEN, Path, Players, Starts, best_gains, follow
@@ -21,7 +21,6 @@ from arena.markets.dealer.problems.solved_games import Why, execution_game_of
 from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.execution.steps import discrete_replies
 
-Array = NDArray[np.float64]
 AROUND, CHECKS, CLOSE = 1e-3, 4, 1e-6
 """Rates are read within this share of an order around the profile's path; they are affine if CHECKS further points
 there and everything that a reply meets on its way confirm it, relative to CLOSE."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.optimal_makers import HJBMaker
 from arena.game import Game
+from arena.layout import Array
 from arena.pages import charts
 from arena.pages.charts import Series
 from arena.pages.page import Figure, Section, Table
@@ -24,8 +24,6 @@ from arena.solvers.options.option_model import OptionModel
 from arena.solvers.quoting.maker import Maker, QuoteTable, blind_maker, solve
 from arena.solvers.quoting.two_options import separable_penalty, solve_pair, vega_risk
 from arena.solvers.quoting.value import inventory_law
-
-Array = NDArray[np.float64]
 
 VOL = 0.2 / 252**0.5
 """Volatility per root of a day."""

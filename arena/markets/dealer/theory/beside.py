@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.game import Game
+from arena.layout import Array
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.seats import Start
 from arena.markets.dealer.theory.quoting import QuotingAnswer, quotes_beside
@@ -21,7 +22,6 @@ from arena.theory import INFORMATION, answer, as_drawn, gap_lines, views
 GAMES, STREAM = 512, 42
 """Games over which random play is averaged, and their stream of seeds; without chance one game says it all."""
 SHORT = {"open_loop": "open-loop equilibrium", "feedback": "feedback equilibrium"}
-Array = NDArray[np.float64]
 
 
 class LearnedPlay(NamedTuple):

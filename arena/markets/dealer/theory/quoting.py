@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.layout import Array
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.quoting_problem import duel_problem, maker_problem
 from arena.markets.market import Act
@@ -26,8 +27,6 @@ from arena.solvers.quoting import maker as quoting
 from arena.solvers.quoting import value as policy_value
 from arena.solvers.quoting.duel_steps import best_response_in_steps, evaluate_in_steps
 from arena.theory import Panel, Table
-
-Array = NDArray[np.float64]
 
 ROWS, MOST = 6, 9
 """Instants and inventories of a table of quotes, at most."""
