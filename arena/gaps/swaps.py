@@ -40,9 +40,7 @@ def swaps_of(role: Role) -> dict[str, tuple[int, int | None]]:
     """All swaps of a role that chooses: name -> (instead, where)."""
     assert isinstance(role.action, Choice)
     options = role.action.options
-    pairs = {
-        f"{one} → {other}": (j, i) for i, one in enumerate(options) for j, other in enumerate(options) if i != j
-    }
+    pairs = {f"{one} → {other}": (j, i) for i, one in enumerate(options) for j, other in enumerate(options) if i != j}
     return pairs | {f"always {name}": (j, None) for j, name in enumerate(options)}
 
 

@@ -110,9 +110,7 @@ def plackett_luce(
     ]
 
 
-def _ilsr(
-    rankings: Sequence[tuple[int, ...]], count: int, prior: float, start: np.ndarray | None
-) -> np.ndarray | None:
+def _ilsr(rankings: Sequence[tuple[int, ...]], count: int, prior: float, start: np.ndarray | None) -> np.ndarray | None:
     """Strengths [count] by I-LSR, or None where worths run away."""
     import choix
 

@@ -87,9 +87,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
 
     def get_spaces(self) -> dict[str, Any]:
         """Observation and action space of every trained role and, by agent, of the environment."""
-        by_role = {
-            name: (observation_space(role), action_space(role)) for name, role in self.roles.items()
-        }
+        by_role = {name: (observation_space(role), action_space(role)) for name, role in self.roles.items()}
         agents = {agent: by_role[name] for name, role in self.roles.items() for agent in role.agents}
         whole = tuple(gym.spaces.Dict({agent: pair[i] for agent, pair in agents.items()}) for i in (0, 1))
         own = {name: by_role[name.removesuffix("_exploiter")] for name in learner_names(self.scenario)}

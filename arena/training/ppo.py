@@ -257,9 +257,7 @@ class SelfPlayPPO(PPO):
         weights = self.learner_weights()
         for learner in sorted(weights):
             role, exploiter = role_of(learner), learner != role_of(learner)
-            trial = Trial(
-                self.league, self.seats, role, weights[learner], done, exploiter=exploiter, learners=weights
-            )
+            trial = Trial(self.league, self.seats, role, weights[learner], done, exploiter=exploiter, learners=weights)
             outcome = trial.outcome(self._collect(trial.order))
             candidate = self._snapshot(learner, weights[learner], done)
             met = () if exploiter else outcome.met

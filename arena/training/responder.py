@@ -60,7 +60,7 @@ def set_exploration(network: Network, settings: LearningSettings, iteration: int
     if settings.exploration == "scheduled" and isinstance(head := network.head, Gaussian):
         done = min(1.0, iteration / iterations)
         with torch.no_grad():
-            head.log_std.fill_(math.log(settings.initial_std ** (1.0 - done) * settings.final_std ** done))
+            head.log_std.fill_(math.log(settings.initial_std ** (1.0 - done) * settings.final_std**done))
 
 
 def train_responder(

@@ -100,9 +100,13 @@ def update(
     with torch.no_grad():
         x = batch.observations[:STATISTICS]
         about = network.head.statistics(network.outputs(x), x)
-    return seen | about | {
-        "explained_variance": batch.explained_variance,
-        "luck": batch.luck,
-        "rows": float(rows),
-        "skipped": float(skipped),
-    }
+    return (
+        seen
+        | about
+        | {
+            "explained_variance": batch.explained_variance,
+            "luck": batch.luck,
+            "rows": float(rows),
+            "skipped": float(skipped),
+        }
+    )

@@ -39,20 +39,8 @@ from arena.markets.dealer.tables import (
     STOPS,
     TEMPORARY,
 )
+from arena.markets.parts.actions import read_action
 from arena.markets.parts.special import FAST
-
-SAFE = {"nsz", "arcp"}
-"""Licence of the one kernel that may meet NaN and infinity: the reader of actions."""
-
-
-@njit(fastmath=SAFE, error_model="numpy")
-def read_action(action, clipped, out):
-    """Clips one action column to [-1, 1] (not a number becomes 0) and counts the games where it had to."""
-    for g in range(out.shape[0]):
-        a = action[g]
-        inside = (a >= -1.0) & (a <= 1.0)
-        clipped[g] += 0.0 if inside else 1.0
-        out[g] = a if inside else (1.0 if a > 1.0 else (-1.0 if a < -1.0 else 0.0))
 
 
 @njit(fastmath=FAST, error_model="numpy")

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from arena.markets.dealer import columns
-from arena.markets.dealer.actions import executor_rates, quote, read_action
+from arena.markets.dealer.actions import executor_rates, quote
 from arena.markets.dealer.columns import (
     DIRECTION,
     DISTANCE,
@@ -88,6 +88,7 @@ from arena.markets.dealer.tables import (
 )
 from arena.markets.dealer.trades import trade, work_rows
 from arena.markets.parts import draws
+from arena.markets.parts.actions import read_action
 from arena.markets.parts.special import FAST
 
 BLOCK = 512

@@ -38,34 +38,9 @@ from arena.markets.dealer.columns import (
     VENUE_HEDGE,
 )
 from arena.markets.dealer.tables import COSTLY, HEDGE, PRODUCT
+from arena.markets.parts.accounts import SAFE, add, broken, clear
 
-SAFE = {"nsz", "arcp"}
-"""Floating-point licence that allows for NaN and infinity: the ledger is where they must be noticed."""
-TOLERANCE = 1e-9
 CHECK_EVERY = 8
-
-
-@njit(fastmath=SAFE, error_model="numpy")
-def _add(row, total, gross):
-    for g in range(total.shape[0]):
-        total[g] += row[g]
-        gross[g] += abs(row[g])
-
-
-@njit(fastmath=SAFE, error_model="numpy")
-def _broken(total, gross):
-    """Whether any game's residual exceeds the tolerance (a residual that is not a finite number counts as broken)."""
-    good = 1
-    for g in range(total.shape[0]):
-        # gross - gross is 0 unless an amount is infinite or not a number
-        good &= abs(total[g]) + (gross[g] - gross[g]) <= TOLERANCE * (1.0 + gross[g])
-    return good == 0
-
-
-@njit(error_model="numpy")
-def _clear(work):
-    work[0][:] = 0.0
-    work[1][:] = 0.0
 
 
 @njit(fastmath=SAFE, error_model="numpy")
@@ -77,34 +52,34 @@ def check(size, at, executor, state, work, lo, hi):
     """
     n, makers, traders = size[PRODUCTS], size[MAKERS], size[EXECUTORS]
     total, gross = work[0], work[1]
-    _clear(work)
+    clear(work)
     for m in range(makers):
-        _add(state[at[MAKER_CASH] + m, lo:hi], total, gross)
+        add(state[at[MAKER_CASH] + m, lo:hi], total, gross)
     for j in range(traders):
-        _add(state[at[EXECUTOR_CASH] + j, lo:hi], total, gross)
+        add(state[at[EXECUTOR_CASH] + j, lo:hi], total, gross)
     for account in (NOISE_CASH, VENUE_CASH, FEE_CASH, IMPACT_CASH, LEAK_CASH):
-        _add(state[at[account], lo:hi], total, gross)
-    if _broken(total, gross):
+        add(state[at[account], lo:hi], total, gross)
+    if broken(total, gross):
         return 0
     for i in range(n):
-        _clear(work)
+        clear(work)
         for m in range(makers):
-            _add(state[at[MAKER_INVENTORY] + m * n + i, lo:hi], total, gross)
+            add(state[at[MAKER_INVENTORY] + m * n + i, lo:hi], total, gross)
         for j in range(traders):
             if int(executor[j, PRODUCT]) == i:
-                _add(state[at[EXECUTOR_INVENTORY] + j, lo:hi], total, gross)
-        _add(state[at[NOISE_INVENTORY] + i, lo:hi], total, gross)
-        if _broken(total, gross):
+                add(state[at[EXECUTOR_INVENTORY] + j, lo:hi], total, gross)
+        add(state[at[NOISE_INVENTORY] + i, lo:hi], total, gross)
+        if broken(total, gross):
             return 1 + i
     if size[HEDGE] >= COSTLY:
-        _clear(work)
+        clear(work)
         for m in range(makers):
-            _add(state[at[MAKER_HEDGE] + m, lo:hi], total, gross)
-        _add(state[at[VENUE_HEDGE], lo:hi], total, gross)
-        if _broken(total, gross):
+            add(state[at[MAKER_HEDGE] + m, lo:hi], total, gross)
+        add(state[at[VENUE_HEDGE], lo:hi], total, gross)
+        if broken(total, gross):
             return 1 + n
     for m in range(makers):
-        _clear(work)
+        clear(work)
         wealth(size, at, state, m, total, gross, lo, hi)
         for account, sign in (
             (EDGE_NOISE, -1.0),
@@ -121,7 +96,7 @@ def check(size, at, executor, state, work, lo, hi):
             row = state[at[EDGE_EXECUTOR] + m * traders + j, lo:hi]
             for g in range(total.shape[0]):
                 total[g] -= row[g]
-        if _broken(total, gross):
+        if broken(total, gross):
             return 2 + n + m
     return -1
 
@@ -130,7 +105,7 @@ def check(size, at, executor, state, work, lo, hi):
 def wealth(size, at, state, m, total, gross, lo, hi):
     """Adds maker m's cash + sum_i q_i mid_i (+ shares at spot unless the hedge is a swap) to `total`."""
     n = size[PRODUCTS]
-    _add(state[at[MAKER_CASH] + m, lo:hi], total, gross)
+    add(state[at[MAKER_CASH] + m, lo:hi], total, gross)
     for i in range(n):
         q, mid = state[at[MAKER_INVENTORY] + m * n + i, lo:hi], state[at[MID] + i, lo:hi]
         for g in range(total.shape[0]):
