@@ -38,7 +38,7 @@ from arena.markets.dealer.columns import (
     VENUE_HEDGE,
 )
 from arena.markets.dealer.tables import COSTLY, HEDGE, PRODUCT
-from arena.markets.parts.accounts import SAFE, add, broken, clear
+from arena.markets.parts.ledger import SAFE, add, broken, clear
 
 CHECK_EVERY = 8
 

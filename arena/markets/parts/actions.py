@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from arena.markets.parts.accounts import SAFE
+from arena.markets.parts.ledger import SAFE
 
 
 @njit(fastmath=SAFE, error_model="numpy")
