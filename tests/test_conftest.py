@@ -1,5 +1,6 @@
-"""What all tests rest on: the clock of their time limit."""
+"""What all tests rest on: the clock of their time limit, and how they are dealt to workers."""
 
+import os
 import signal
 import time
 
@@ -23,3 +24,10 @@ def test_compiling_a_kernel_does_not_count_against_a_tests_limit(pytestconfig: p
     began, left = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)[0]
     time.sleep(0.2)
     assert left - signal.getitimer(signal.ITIMER_REAL)[0] > 0.1  # it runs on
+
+
+def test_a_file_is_dealt_to_one_worker(request: pytest.FixtureRequest) -> None:
+    mark = request.node.get_closest_marker("xdist_group")
+    assert mark.args == (str(request.path),)
+    if "PYTEST_XDIST_WORKER" in os.environ and request.config.getvalue("loadgroup"):
+        assert request.node.nodeid.endswith(f"@{mark.args[0]}")  # else every worker makes every fixture of every file
