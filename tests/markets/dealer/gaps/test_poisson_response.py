@@ -61,6 +61,25 @@ def test_expectations_over_orders_are_exact_for_cubics() -> None:
     assert (np.abs(found - expected.mean(axis=0)) <= error + 1e-9).all()
 
 
+def test_no_quote_beats_a_makers_reply_where_the_rivals_inventory_is_worth_something() -> None:
+    """One step, values that fall in the own and rise steeply in the rival's inventory, against a grid of quotes."""
+    duel = PoissonDuel(DUEL, naive_acts(DUEL).acts, seeds_of(1, 64))
+    basis, x, seat = Polynomials(3), np.array([[3.0, -2.0, 5.0]]), 0
+    worth = {(1, 0, 0): -0.1, (0, 1, 0): 0.6, (2, 0, 0): -0.01, (1, 1, 0): 0.02}
+    coefficients = np.array([[worth.get(tuple(power), 0.0)] * 3 for power in basis.powers.tolist()])
+    after, played = Field(coefficients, np.zeros(3), np.ones(3)), duel._play(x, 0)
+    found = duel._reply(basis, after, x, played, seat, 0)
+    makers = DUEL.makers
+    half, skew = np.meshgrid(np.linspace(*makers.half_spread, 201), np.linspace(*makers.skew, 201))
+    several = np.repeat(x, half.size, axis=0)
+    trial = duel._play(several, 0)
+    trial.bid[:, seat], trial.ask[:, seat] = makers.distances(half.ravel(), skew.ravel())
+    means = duel._means(trial, 0)
+    value = duel._reward(several, trial, 0)[:, seat] + duel._expect(basis, after, several, means)[:, seat]
+    assert value.max() <= found[0] + 1e-6
+    assert value.max() == pytest.approx(found[0], abs=5e-3)  # the grid is as fine as that
+
+
 def test_the_value_of_staying_is_what_the_games_pay() -> None:
     acts = smooth_acts(DUEL)
     seeds = seeds_of(11, 8192)
