@@ -75,12 +75,12 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
                     for note in algorithm.take_notes():
                         watch.note(note)
                     if every and done % every == 0 and done < training.iterations and not stop:
-                        watch.gap = judge(run, scenario, algorithm, gauges, cores, watch.note)
+                        watch.gap = measure(run, scenario, algorithm, gauges, cores, watch.note)
                     if done % training.checkpoint_every == 0 or done == training.iterations or stop:
                         run.save_checkpoint(algorithm.save_to_path)
                     spent = [*[s for s in spent if s][-30:], time.perf_counter() - started]
                     watch.show(line, sum(spent) / len(spent) * (training.iterations - done))
-                watch.gap = judge(run, scenario, algorithm, gauges, cores, watch.note, final=True)
+                watch.gap = measure(run, scenario, algorithm, gauges, cores, watch.note, final=True)
             board.close()
             gauges.show_ratings(algorithm.league.ratings)
             finished = algorithm.iteration >= training.iterations
@@ -113,7 +113,9 @@ def keep_profile(run: Any, scenario: Any, networks: Any, iteration: int) -> None
             snapshot.write(run.path / "profile", snapshot.Member(name, role, iteration, scenario.hash, weights))
 
 
-def judge(run: Any, scenario: Any, algorithm: Any, gauges: Any, cores: int, say: Any, *, final: bool = False) -> float:
+def measure(
+    run: Any, scenario: Any, algorithm: Any, gauges: Any, cores: int, say: Any, *, final: bool = False
+) -> float:
     """Measure how good the profile is now, with everything and a report at the end; returns the relative Nash gap."""
     from arena import judge, report
     from arena.league import tournament

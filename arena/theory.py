@@ -15,7 +15,7 @@ from arena.markets.catalogue import part
 from arena.markets.market import Market
 
 
-class Table(NamedTuple):
+class Listing(NamedTuple):
     """A table of an answer: cells are text, numbers already rounded and in the units that the head names."""
 
     title: str
@@ -40,7 +40,7 @@ class Answer(Protocol):
         """One sentence: which model, which equilibrium, which theorem covers it."""
         ...
 
-    def tables(self) -> Sequence[Table]:
+    def tables(self) -> Sequence[Listing]:
         """What `arena.solve` prints."""
         ...
 

@@ -24,7 +24,7 @@ def said(market: Any, information: str) -> Any:
     if information == "open_loop":
         return "the toy has no open loop"
     panel = Panel("Posting", "step", "share", [0.0, 1.0], {"theory": [1.0, 0.5]})
-    return SimpleNamespace(headline=lambda: "always post", panels=lambda: [panel], tables=lambda: [])
+    return SimpleNamespace(headline=lambda: "always post", panels=lambda: [panel], tables=list)
 
 
 def test_a_kit_without_answers_leaves_no_file() -> None:

@@ -26,6 +26,8 @@ __all__ = ["SEATS", "board", "naive", "prior"]
 
 SEATS = {"maker": get_args(get_args(Maker)[0]), "executor": get_args(get_args(Executor)[0])}
 naive, board = naive_profile, Board
+SCHEDULES: dict[str, Any] = {one.kind: one for one in (TWAP(), AlmgrenChriss())}
+"""Scripted executors that learned ones are played and compared with."""
 COSTS = ("executor",)
 """Executors' rewards are costs with the other sign: what a player saves is a share of them."""
 SAVING, OPTIMUM = 0.05, 0.97
@@ -67,13 +69,13 @@ def baselines(market: DealerMarket) -> dict[str, dict[str, Any]]:
         "avellaneda_stoikov": AvellanedaStoikov(),
         optimal.kind: optimal,
     }
-    return {"maker": makers, "executor": {one.kind: one for one in (TWAP(), AlmgrenChriss())}}
+    return {"maker": makers, "executor": SCHEDULES}
 
 
 def rivals(market: DealerMarket, seat: str, others: Mapping[str, Act]) -> dict[str, Any]:
     """What comparisons put in a seat, by name; Avellaneda-Stoikov quotes are tuned against these others."""
     if seat in market.executor_names:
-        return {one.kind: one for one in (TWAP(), AlmgrenChriss())}
+        return SCHEDULES
     found: list[Any] = [ConstantSpread(), _optimal(market)]
     with suppress(ValueError):  # its inventory is hidden
         found.insert(0, tuned(market, seat, others=others))

@@ -165,7 +165,7 @@ class Makers(BaseModel):
         return np.clip(half - skew, least, most), np.clip(half + skew, least, most)
 
 
-class Executor(BaseModel):
+class ParentOrder(BaseModel):
     """A trader with a parent order in one product, who chooses a rate and pays for what is left."""
 
     model_config = STRICT
@@ -189,7 +189,7 @@ class Executor(BaseModel):
     stop_at_target: bool = Field(default=True, description="never trades beyond the parent order")
 
     @model_validator(mode="after")
-    def _check(self) -> "Executor":
+    def _check(self) -> "ParentOrder":
         if wrong := _range("rate", self.rate):
             raise ValueError(wrong)
         return self

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from arena.layout import STRICT
 from arena.markets.dealer.flow import FlowRule, SoftBest
-from arena.markets.dealer.seats import Executor, Makers, Observe, QuadraticRisk, Start
+from arena.markets.dealer.seats import Makers, Observe, ParentOrder, QuadraticRisk, Start
 from arena.markets.market import Clock
 from arena.markets.parts.over_time import OverTime, means, misfit
 from arena.markets.parts.underlying import NonNegative, Positive, TimeTable, Underlying
@@ -142,7 +142,7 @@ class DealerSettings(BaseModel):
     flow: Flow = Flow()
     fees: Fees = Fees()
     makers: Makers = Makers()
-    executors: tuple[Executor, ...] = Field(default=(), max_length=16, description="one entry a seat")
+    executors: tuple[ParentOrder, ...] = Field(default=(), max_length=16, description="one entry a seat")
     executors_observe: Observe = Field(default=Observe(), description="what executors see")
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ import numpy as np
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.problems.solved_games import solve
 from arena.solvers.solution import Solution
-from arena.theory import Panel, Table
+from arena.theory import Listing, Panel
 
 ROWS = 6
 """Instants at which a table shows paths."""
@@ -34,21 +34,21 @@ class Equilibrium:
         line = f"{one.model}, {one.information.replace('_', ' ')} Nash equilibrium; theorem: {one.theorem}"
         return f"{line}\n{self.note}" if self.note else line
 
-    def tables(self) -> Sequence[Table]:
+    def tables(self) -> Sequence[Listing]:
         """Objectives, paths at a few instants, conditions."""
         one = self.solution
         objectives = [(player.name, player.role, f"{player.objective:.6g}") for player in one.players]
-        out = [Table("Objectives, $ per game", ("player", "role", "objective"), objectives)]
+        out = [Listing("Objectives, $ per game", ("player", "role", "objective"), objectives)]
         at = np.unique(np.linspace(0, one.t.size - 1, ROWS).round().astype(int))
         for player in one.players:
             paths = {"inventory": player.inventory, "ask": player.ask, "bid": player.bid, "rate": player.rate}
             shown = {name: path for name, path in paths.items() if path is not None}
             rows = [tuple(f"{x:.6g}" for x in (one.t[k], *(path[k] for path in shown.values()))) for k in at]
-            out.append(Table(f"{player.name} ({player.role})", (f"time, {self.unit}s", *shown), rows))
+            out.append(Listing(f"{player.name} ({player.role})", (f"time, {self.unit}s", *shown), rows))
         checks = [
             (entry.name, "yes" if entry.holds else "no", f"{entry.value:.6g}", entry.needs) for entry in one.conditions
         ]
-        out.append(Table("Conditions", ("condition", "holds", "value", "needs"), checks))
+        out.append(Listing("Conditions", ("condition", "holds", "value", "needs"), checks))
         return out
 
     def panels(self) -> Sequence[Panel]:

@@ -26,7 +26,7 @@ from arena.solvers.quoting import duel_law as option_duel_law
 from arena.solvers.quoting import maker as quoting
 from arena.solvers.quoting import value as policy_value
 from arena.solvers.quoting.duel_steps import best_response_in_steps, evaluate_in_steps
-from arena.theory import Panel, Table
+from arena.theory import Listing, Panel
 
 ROWS, MOST = 6, 9
 """Instants and inventories of a table of quotes, at most."""
@@ -47,12 +47,12 @@ class Quoting:
     mean: Array  # [N+1] of the inventory
     std: Array  # [N+1]
 
-    def quotes(self) -> list[Table]:
+    def quotes(self) -> list[Listing]:
         """Bid and ask distances at a few instants and inventories, a table each."""
         at, q = self._instants(), self._lots()
         head = ("inventory, lots", *(f"{self.times[k]:.3g} {self.unit}s" for k in at))
         return [
-            Table(
+            Listing(
                 f"{self.product}: optimal {side} distances from the mid, $, at these times",
                 head,
                 [(f"{self.inventory[i]}", *(_spelled(self.distance[k, i, column]) for k in at)) for i in q],
@@ -107,16 +107,16 @@ class QuotingAnswer:
         """One sentence: which problem, and the theorem that covers it."""
         return self.sentence
 
-    def tables(self) -> Sequence[Table]:
+    def tables(self) -> Sequence[Listing]:
         """Per product its numbers and its quotes."""
         out = []
         for one in self.products:
             rows = [(name, f"{value:.6g}") for name, value in one.numbers.items()]
-            out += [Table(f"{one.product}: value and inventory, $ per game", ("what", "value"), rows), *one.quotes()]
+            out += [Listing(f"{one.product}: value and inventory, $ per game", ("what", "value"), rows), *one.quotes()]
         if len(self.products) > 1:
             total = {name: sum(one.numbers[name] for one in self.products) for name in self.products[0].numbers
                      if "inventory" not in name and "half-spread" not in name}  # fmt: skip
-            out.append(Table("All products: the sum", ("what", "value"), [(k, f"{v:.6g}") for k, v in total.items()]))
+            out.append(Listing("All products: the sum", ("what", "value"), [(k, f"{v:.6g}") for k, v in total.items()]))
         return out
 
     def panels(self) -> Sequence[Panel]:
