@@ -2,20 +2,15 @@
 
 The package exports nothing; its modules are the interface.  Importing it does three small things, in milliseconds:
 
-* it names numba's kernel cache after the source it was compiled from (numba renews a kernel only when the kernel's own
-  file changes, so an edited helper in another file would leave a stale kernel behind);
+* it tells numba, as soon as that is imported, where our compiled kernels are kept and what they are made of
+  (`arena.kernels`: numba alone looks at a kernel's own file, so an edited helper would leave a stale kernel behind);
 * it makes sure that the top-level package `agents` is ours;
 * it registers every packaged scenario as `OptionArena/<Scenario>-v0` with PettingZoo and Gymnasium, as soon as these
   are imported (string entry points; neither library nor `arena.env` is imported here).
 """
 
-import contextlib
-import hashlib
 import importlib.util
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -24,64 +19,7 @@ from types import ModuleType
 __all__: list[str] = []
 
 _HERE = Path(__file__).resolve().parent
-_CACHE_PREFIX = "arena-kernels-"
-_KERNEL_ROOMS = ("markets", "solvers")  # a test keeps compiled kernels out of all other rooms
-_ABOVE = {"kit", "prior", "accounts", "curves", "board", "sections", "problems", "theory", "gaps", "papers"}
-_CACHES_KEPT = 8  # the last opened ones: branches and running processes that still use another version of the source
 _WORDS = {"mm": "MM"}  # words of a scenario's file name that are not simply capitalised in its id
-
-
-def _source_hash() -> str:
-    """Hash the path and content of every module in the rooms that hold kernels."""
-    digest = hashlib.blake2b(digest_size=8)
-    for room in _KERNEL_ROOMS:
-        for path in sorted((_HERE / room).rglob("*.py")):
-            if room == "markets" and _ABOVE & {part.removesuffix(".py") for part in path.relative_to(_HERE).parts[2:]}:
-                continue  # above a market's rules nothing is compiled: editing a page must not cost a compilation
-            digest.update(path.relative_to(_HERE).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _cache_rooms() -> list[Path]:
-    """Folders that may hold kernel caches: the user's choice, else beside the source, else a private temporary one."""
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    if given:
-        # A child process inherits the name that its parent set below.
-        return [Path(given).parent if Path(given).name.startswith(_CACHE_PREFIX) else Path(given)]
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    shared = Path(tempfile.gettempdir()) / f"option-arena-{user}"
-    # Cached kernels are pickles: whoever can write them runs code here, so a folder that is not ours is not used.
-    safe = not shared.exists() or (shared.stat().st_uid == user and not shared.stat().st_mode & 0o022)
-    return [_HERE / "__pycache__", *([shared] if safe else [])]
-
-
-def _name_kernel_cache() -> None:
-    name = _CACHE_PREFIX + _source_hash()
-    for room in _cache_rooms():
-        cache = room / name
-        try:
-            fresh = not cache.is_dir()
-            room.mkdir(mode=0o700, parents=True, exist_ok=True)
-            cache.mkdir(mode=0o755, exist_ok=True)
-            os.utime(cache)
-        except OSError:
-            continue
-        if not os.access(cache, os.W_OK):
-            continue
-        if fresh:
-            _sweep(room)
-        os.environ["NUMBA_CACHE_DIR"] = str(cache)
-        if "numba" in sys.modules:  # numba has read the environment already
-            sys.modules["numba"].config.reload_config()
-        return
-
-
-def _sweep(room: Path) -> None:
-    """Delete the caches of older source versions; numba makes a folder again if a process still wants to save there."""
-    with contextlib.suppress(OSError):  # another process may be sweeping too
-        for cache in sorted(room.glob(_CACHE_PREFIX + "*"), key=os.path.getmtime)[:-_CACHES_KEPT]:
-            shutil.rmtree(cache, ignore_errors=True)
 
 
 def _check_agents() -> None:
@@ -156,6 +94,17 @@ class _AfterImport:
         return spec
 
 
+def _keep_kernels(caching: ModuleType) -> None:
+    from arena.kernels import register
+
+    register(caching)
+
+
 _check_agents()
-_name_kernel_cache()
-_AfterImport({"pettingzoo": _register_with_pettingzoo, "gymnasium": _register_with_gymnasium})
+_AfterImport(
+    {
+        "pettingzoo": _register_with_pettingzoo,
+        "gymnasium": _register_with_gymnasium,
+        "numba.core.caching": _keep_kernels,
+    }
+)

@@ -88,7 +88,12 @@ class Suite:
                 shutil.copy2(ROOT / name, tree / name)
         self.tree = tree
         self.environment = {**os.environ, "NUMBA_CACHE_DIR": str(tree / ".kernels"), "PYTHONPATH": str(tree)}
-        self.kernels = self._kernels()
+        code = "import arena; print(arena.__file__)"
+        told = subprocess.run(
+            [sys.executable, "-c", code], cwd=tree, env=self.environment, capture_output=True, text=True
+        )
+        source = told.stdout.strip()
+        assert Path(source).is_relative_to(tree), f"the tests would import {source}, not the copy"
 
     def run(self, tests: Sequence[str]) -> tuple[int, str]:
         """pytest's exit code, and the first test that failed."""
@@ -107,28 +112,11 @@ class Suite:
         path = self.tree / mutant.file
         text, times = path.read_text(encoding="utf-8"), path.stat()
         path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
-        # The cache of kernels is named after all the source in their rooms; where no kernel changed it still holds.
-        own = self._kernels()
-        borrowed = own != self.kernels and "njit" not in text
-        if borrowed:
-            own.rmdir()
-            own.symlink_to(self.kernels)
         try:
             return self.run(mutant.tests)
         finally:
             path.write_text(text, encoding="utf-8")
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # or numba takes its kernels for changed
-            if borrowed:
-                own.unlink()
-
-    def _kernels(self) -> Path:
-        """Where the tree as it is keeps its compiled kernels."""
-        code = "import os, arena; print(arena.__file__, os.environ['NUMBA_CACHE_DIR'], sep='\\n')"
-        command = [sys.executable, "-c", code]
-        told = subprocess.run(command, cwd=self.tree, env=self.environment, capture_output=True, text=True, check=True)
-        source, cache = told.stdout.split("\n")[:2]
-        assert Path(source).is_relative_to(self.tree), f"the tests would import {source}, not the copy"
-        return Path(cache)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 def page(outcomes: Sequence[Outcome]) -> str:

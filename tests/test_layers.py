@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = (
-    "arena arena.layout arena.solvers",
+    "arena arena.layout arena.kernels arena.solvers",
     "arena.markets arena.markets.market arena.markets.catalogue arena.markets.parts "
     "arena.league arena.league.snapshot arena.league.matchmaking arena.league.promotion arena.league.ratings",
     "markets.*.rules arena.league.league",

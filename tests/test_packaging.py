@@ -1,4 +1,4 @@
-"""What a stranger meets first: versions, environment ids, kernel cache, a foreign `agents`, make, the cluster files."""
+"""What a stranger meets first: versions, environment ids, a foreign `agents`, make, the cluster files."""
 
 import json
 import os
@@ -124,78 +124,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert not arena.__all__
 
 
-# --- the kernel cache and the package `agents` ------------------------------------------------------------------------
-
-
-def cache_of(install: Path, **env: str) -> Path:
-    run = python("-c", "import arena, os; print(os.environ['NUMBA_CACHE_DIR'])", PYTHONPATH=str(install), **env)
-    assert run.returncode == 0, run.stderr
-    return Path(run.stdout.strip())
-
-
-def test_the_kernel_cache_is_named_after_the_source(install: Path) -> None:
-    first = cache_of(install)
-    assert first.parent == install / "arena" / "__pycache__"
-    assert cache_of(install) == first
-    kernels = install / "arena" / "markets"
-    kernels.mkdir()
-    (kernels / "draws.py").write_text("STEP = 1\n")
-    second = cache_of(install)
-    assert second != first
-    (kernels / "draws.py").write_text("STEP = 2\n")
-    assert cache_of(install) not in (first, second)
-
-
-def test_kernels_stand_only_in_the_rooms_that_name_their_cache() -> None:
-    rooms = tuple(ROOT / "arena" / room for room in arena._KERNEL_ROOMS)
-    files = [path for folder in ("arena", "agents") for path in (ROOT / folder).rglob("*.py")]
-    compiled = [path for path in files if "njit" in path.read_text() and path != ROOT / "arena" / "__init__.py"]
-    assert len(compiled) > 5
-    for path in compiled:
-        assert path.is_relative_to(rooms[0]) or path.is_relative_to(rooms[1]), f"{path}: name its room in arena"
-        above = {part.removesuffix(".py") for part in path.relative_to(ROOT).parts[3:]} & arena._ABOVE
-        assert not above, f"{path}: {above} stands above a market's rules, where kernels are not counted in the cache"
-
-
-def test_what_stands_above_the_rules_costs_no_compilation(install: Path) -> None:
-    first = cache_of(install)
-    for name in ("kit.py", "gaps/lattice.py", "sections.py"):
-        path = install / "arena" / "markets" / "dealer" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("PAGE = 1\n")
-        assert cache_of(install) == first, name
-    (install / "arena" / "markets" / "dealer" / "kernel.py").write_text("STEP = 1\n")
-    assert cache_of(install) != first
-
-
-def test_a_child_process_inherits_the_cache_of_its_parent(install: Path) -> None:
-    first = cache_of(install)
-    assert cache_of(install, NUMBA_CACHE_DIR=str(first)) == first
-    own = install / "own"
-    assert cache_of(install, NUMBA_CACHE_DIR=str(own)).parent == own
-
-
-def test_a_read_only_install_caches_in_a_private_temporary_folder(install: Path) -> None:
-    (install / "arena" / "__pycache__").write_text("a file, so that not even root can make a folder here")
-    cache = cache_of(install, TMPDIR=str(install))
-    assert cache.parent.parent == install
-    assert cache.parent.stat().st_mode & 0o777 == 0o700
-    # Cached kernels are pickles: a folder that others can write to is not trusted.
-    cache.parent.chmod(0o777)
-    run = python(
-        "-c", "import arena, os; print('NUMBA_CACHE_DIR' in os.environ)", PYTHONPATH=str(install), TMPDIR=str(install)
-    )
-    assert run.stdout.strip() == "False", run.stderr
-
-
-def test_old_caches_are_swept(install: Path) -> None:
-    for number in range(12):
-        folder = install / "arena" / "__pycache__" / f"arena-kernels-{number}"
-        folder.mkdir(parents=True)
-        os.utime(folder, (number, number))
-    cache = cache_of(install)
-    left = {path.name for path in cache.parent.glob("arena-kernels-*")}
-    assert left == {cache.name, *(f"arena-kernels-{number}" for number in range(5, 12))}
+# --- the package `agents` -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["agents.py", "agents/__init__.py"])
