@@ -9,12 +9,12 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from agents.executors import TWAP
+from agents.hedged import Hedged
 from agents.nash import NashMaker
 from agents.optimal_makers import GibbsMaker, HJBMaker, MPEMaker, as_action
-from arena.layout import STRICT
 from arena.markets.catalogue import kit_of
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.settings import inverse_decay, naive_half_spread
@@ -24,10 +24,9 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
-class ConstantSpread(BaseModel):
+class ConstantSpread(Hedged):
     """The same half-spread and skew on every product at all times."""
 
-    model_config = STRICT
     kind: Literal["constant_spread"] = "constant_spread"
     half_spread: float | Literal["naive", "inverse_decay"] = Field(
         default="naive", description="currency; naive: the rule's static Nash value if it has one, else 1/fill_decay"
@@ -36,7 +35,7 @@ class ConstantSpread(BaseModel):
 
     def misfits(self, market: DealerMarket) -> list[str]:
         """The numbers that the market does not let a maker quote, one sentence each."""
-        wrong = []
+        wrong = super().misfits(market)
         for name in ("half_spread", "skew"):
             value, (low, high) = getattr(self, name), getattr(market.makers, name)
             if not isinstance(value, str) and not low <= value <= high:
@@ -54,10 +53,10 @@ class ConstantSpread(BaseModel):
         def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
             return np.broadcast_to(action, (len(observation), action.shape[1]))
 
-        return act
+        return self.hedged(market, act)
 
 
-class AvellanedaStoikov(BaseModel):
+class AvellanedaStoikov(Hedged):
     """Black-Scholes mid with the spread of Avellaneda & Stoikov 2008 per product.
 
         bid, ask distance = gs2 tau / 2 + ln(1 + ra/k)/ra  +- q gs2 tau,     gs2 = ra * variance rate of one hedged lot
@@ -66,7 +65,6 @@ class AvellanedaStoikov(BaseModel):
     The market clips distances, so quotes never cross the mid unless the scenario allows it.
     """
 
-    model_config = STRICT
     kind: Literal["avellaneda_stoikov"] = "avellaneda_stoikov"
     risk_aversion: Positive | Literal["tuned"] = Field(
         default="tuned", description="ra, 1/currency; tuned: best of a grid in the same market against naive others"
@@ -88,13 +86,14 @@ class AvellanedaStoikov(BaseModel):
         )
 
         aversion, decay = self.risk_aversion, self.fill_decay or market.flow.rule.numbers()[0]
-        return _quoting(
+        quotes = _quoting(
             self.kind, market, self.vega_noise, self.variance_rate,
             lambda q, time_left, variance: avellaneda_stoikov(q, time_left, decay, aversion, variance),
         )  # fmt: skip
+        return self.hedged(market, quotes)
 
 
-class GueantLehalle(BaseModel):
+class GueantLehalle(Hedged):
     """Asymptotic quotes of Gueant, Lehalle & Fernandez-Tapia 2013: no dependence on the time left.
 
         bid, ask distance = ln(1 + ra/k)/ra + w/2 +- q w,   w = sqrt(variance ra/(2 k A) (1 + ra/k)^(1 + k/ra))
@@ -103,7 +102,6 @@ class GueantLehalle(BaseModel):
     `AvellanedaStoikov`.
     """
 
-    model_config = STRICT
     kind: Literal["gueant_lehalle"] = "gueant_lehalle"
     risk_aversion: Positive = Field(default=0.5, description="ra, 1/currency")
     vega_noise: NonNegative | None = Field(
@@ -122,10 +120,11 @@ class GueantLehalle(BaseModel):
         rate = float(market.arrival_rates().mean()) / market.makers.count
         if rate <= 0:
             raise ValueError("gueant_lehalle needs noise flow: market.flow.arrival_rate is 0")
-        return _quoting(
+        quotes = _quoting(
             self.kind, market, self.vega_noise, self.variance_rate,
             lambda q, time_left, variance: glft_asymptotic(q, rate, decay, self.risk_aversion, variance),
         )  # fmt: skip
+        return self.hedged(market, quotes)
 
 
 def naive_profile(market: DealerMarket) -> dict[str, "ConstantSpread | TWAP"]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
+from agents.hedged import Hedged
 from agents.optimal_makers import as_action
 from arena.layout import STRICT, Array
 from arena.markets.dealer.market import DealerMarket
@@ -26,13 +27,12 @@ Controls = Callable[[Array, Array], Array]
 Information = Literal["open_loop", "feedback"]
 
 
-class NashMaker(BaseModel):
+class NashMaker(Hedged):
     """One maker of the equilibrium of makers and traders (Guo & Jin 2025, Theorems 3.9 and 5.4).
 
     Feedback is the smooth local solution of the coupled HJB equations, for two makers with one trader.
     """
 
-    model_config = STRICT
     kind: Literal["nash_maker"] = "nash_maker"
     information: Information = Field(
         default="open_loop", description="open_loop: the path from the mean start; feedback: reacts to all inventories"
@@ -48,7 +48,7 @@ class NashMaker(BaseModel):
             ask, bid = all_[:, m, None], all_[:, count + m, None]
             return as_action(market, 0.5 * (ask + bid), 0.5 * (ask - bid))
 
-        return act
+        return self.hedged(market, act)
 
 
 class NashTrader(BaseModel):

@@ -10,16 +10,18 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from arena.layout import STRICT, Array
+from agents.hedged import Hedged
+from arena.layout import Array
 from arena.markets.dealer.market import DealerMarket
+from arena.markets.dealer.seats import PerfectHedge
 from arena.markets.market import Act
 
 Positive = Annotated[float, Field(gt=0)]
 
 
-class HJBMaker(BaseModel):
+class HJBMaker(Hedged):
     """The optimum of one maker, from its Hamilton-Jacobi-Bellman equation (Fang & Xu 2025 with temperature 0).
 
         v_t - phi/2 q^2 + H_b(v(q+1) - v(q)) + H_a(v(q-1) - v(q)) = 0,   v(T, q) = -c q^2,   eps* = 1/k - change of v
@@ -27,24 +29,29 @@ class HJBMaker(BaseModel):
     Rivals are ignored: with M makers under `soft_best` it quotes as if each had its own A/M of the flow (kappa = k).
     """
 
-    model_config = STRICT
     kind: Literal["hjb_maker"] = "hjb_maker"
+    as_if_hedged: bool = Field(
+        default=False,
+        exclude_if=lambda asked: not asked,  # so that no scenario written before it has another hash
+        description="quote as if the hedge were perfect and variation free, outside the theory; else such markets "
+        "are refused",
+    )
 
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat; raises ValueError where the market is not a sum of one-maker problems."""
         _needs(market, self.kind, "inventory")
-        table = _optimum(market, seat, 0.0, "uniform")[1]
-        return _table_act(market, lambda step, own, rival: table[step[:, None], own, np.arange(market.n)])
+        table = _optimum(_as_if_hedged(market) if self.as_if_hedged else market, seat, 0.0, "uniform")[1]
+        act = _table_act(market, lambda step, own, rival: table[step[:, None], own, np.arange(market.n)])
+        return self.hedged(market, act)
 
 
-class GibbsMaker(BaseModel):
+class GibbsMaker(Hedged):
     """The exploratory policy of Fang & Xu 2025: distances drawn from f ~ exp(A e^{-k eps}(eps + d)/gamma) or its mode.
 
     A draw is made for every step and side (in continuous time it is one for every potential fill). It uses the action
     noise of the seat, so that games repeat; the mode is the quote that the solved value calls best.
     """
 
-    model_config = STRICT
     kind: Literal["gibbs_maker"] = "gibbs_maker"
     temperature: Positive = Field(default=0.2, description="gamma, weight of the entropy, currency per clock unit")
     entropy: Literal["uniform", "lebesgue"] = Field(
@@ -57,7 +64,8 @@ class GibbsMaker(BaseModel):
         _needs(market, self.kind, "inventory")
         value, mode = _optimum(market, seat, self.temperature, self.entropy)
         if not self.explore:
-            return _table_act(market, lambda step, own, rival: mode[step[:, None], own, np.arange(market.n)])
+            best = _table_act(market, lambda step, own, rival: mode[step[:, None], own, np.arange(market.n)])
+            return self.hedged(market, best)
         from scipy.special import ndtr
 
         from arena.markets.dealer.problems.quoting_problem import maker_problem
@@ -82,20 +90,20 @@ class GibbsMaker(BaseModel):
             return _as_quotes(market, distance)
 
         assert role.action.size >= 2 * market.n
-        return act
+        return self.hedged(market, act)
 
 
-class MPEMaker(BaseModel):
+class MPEMaker(Hedged):
     """One maker of the duel's Markov perfect equilibrium: distances of time, own and the rival's inventory."""
 
-    model_config = STRICT
     kind: Literal["mpe_maker"] = "mpe_maker"
 
     def sit(self, market: DealerMarket, seat: str) -> Act:
         """Act of one seat; raises ValueError where the market is no duel of two equal makers in one product."""
         _needs(market, self.kind, "inventory", "maker_inventory")
         table = _equilibrium(market)
-        return _table_act(market, lambda step, own, rival: table[step, own[:, 0], rival[:, 0]][:, None])
+        act = _table_act(market, lambda step, own, rival: table[step, own[:, 0], rival[:, 0]][:, None])
+        return self.hedged(market, act)
 
 
 @lru_cache(maxsize=16)
@@ -128,6 +136,12 @@ def _equilibrium(market: DealerMarket) -> Array:
     if any(duel_problem(market, seat) != duel for seat in market.maker_names):
         raise ValueError("market.makers.risk: found penalties that differ; allowed is a duel of two equal makers")
     return equilibrium(duel, market.clock.steps).distance[:-1]
+
+
+def _as_if_hedged(market: DealerMarket) -> DealerMarket:
+    """The same market with a perfect hedge and no price on variation: what quoting theory knows of it."""
+    makers = market.makers.model_copy(update={"hedging": PerfectHedge(), "variation_aversion": 0.0})
+    return DealerMarket(**{name: getattr(market, name) for name in DealerMarket.model_fields} | {"makers": makers})
 
 
 def _needs(market: DealerMarket, kind: str, *columns: str) -> None:
@@ -170,7 +184,7 @@ def _as_quotes(market: DealerMarket, distance: Array) -> np.ndarray:
 
 
 def as_action(market: DealerMarket, half: np.ndarray, skew: np.ndarray) -> np.ndarray:
-    """Half-spreads and skews [batch, n] as an action [batch, K] in [-1, 1]; a hedge offset, if there is one, is 0."""
+    """Half-spreads and skews [batch, n] as an action [batch, K] in [-1, 1]; no shares beside the neutral ones."""
     layout = market.roles[0].numbers
     physical = np.zeros((len(half), layout.size))
     physical[:, 0 : 2 * market.n : 2] = half

@@ -21,6 +21,7 @@ from arena.markets.dealer.columns import (
 )
 from arena.markets.dealer.flow import ABSENT
 from arena.markets.dealer.tables import (
+    CENTRE_MOVES,
     CROSS,
     DT,
     FLUID,
@@ -38,6 +39,7 @@ from arena.markets.dealer.tables import (
     SKEW_WIDTH,
     STOPS,
     TEMPORARY,
+    WIDTH_MOVES,
 )
 from arena.markets.parts.actions import read_action
 from arena.markets.parts.special import FAST
@@ -53,7 +55,6 @@ def quote(size, number, at, state, action, work, lo, hi):
     if size[FLUID]:
         lot = 1e-12
     least, most, limit = number[MIN_DISTANCE], number[MAX_DISTANCE], number[LIMIT]
-    columns = action.shape[0]
     k = 0
     for m in range(makers):
         for i in range(n):
@@ -71,8 +72,7 @@ def quote(size, number, at, state, action, work, lo, hi):
                 above = min(max(h + s, least), most)
                 bid[g] = below if q[g] + lot <= limit else ABSENT
                 ask[g] = above if q[g] - lot >= -limit else ABSENT
-        if columns > makers * 2 * n + size[EXECUTORS]:
-            k += 1  # the hedge offset, read by the hedging kernel
+        k += size[CENTRE_MOVES] + size[WIDTH_MOVES]  # the band of the hedge, read by `hedge.read_band`
 
 
 @njit(fastmath=FAST, error_model="numpy")

@@ -18,7 +18,7 @@ from numba import njit
 from arena.layout import Field, Layout
 from arena.markets.dealer.flow import ABSENT
 from arena.markets.dealer.pricing import initial_greeks
-from arena.markets.dealer.seats import Observe
+from arena.markets.dealer.seats import Observe, band_of
 from arena.markets.dealer.settings import DealerSettings
 from arena.markets.parts.special import FAST
 
@@ -29,7 +29,7 @@ from arena.markets.parts.special import FAST
  EDGE_NOISE, EDGE_EXECUTOR, INVENTORY_PNL, HEDGE_PNL, HEDGE_COST, MAKER_FEE, RUNNING_PENALTY, TERMINAL_PENALTY,
  INITIAL_WEALTH, EXECUTOR_SPREAD_COST, EXECUTOR_IMPACT_COST, EXECUTOR_FEE, EXECUTOR_PENALTY, EXECUTOR_INVENTORY_PNL,
  DISTANCE, FILL, EXECUTOR_FILL, SURPRISE, EXECUTOR_SURPRISE, ARRIVED, UNFILLED_NOISE, UNFILLED_EXECUTOR,
- CLIPPED_ACTION, REWARD_MAKER, REWARD_EXECUTOR, INITIAL_INVENTORY) = range(50)
+ CLIPPED_ACTION, REWARD_MAKER, REWARD_EXECUTOR, INITIAL_INVENTORY, VARIATION_PENALTY) = range(51)
 (PRODUCTS, MAKERS, EXECUTORS, HAS_OPTIONS, RANDOM_VOLATILITY, RANDOM_FLOW, MAKER_OWN, MAKER_RIVALS, EXECUTOR_OWN,
  EXECUTOR_RIVALS) = range(10)
 """What `observe` must know of a market: the first entries of `size`; `tables` names the others."""
@@ -53,6 +53,7 @@ def state(market: DealerSettings) -> Layout:
     pairs = tuple(f"{maker},{trader}" for maker in makers for trader in traders)
     books = tuple(f"{maker},{name}" for maker in makers for name in names)
     quotes = tuple(f"{maker},{label}" for maker in makers for label in two)
+    varies = market.makers.variation_aversion > 0
 
     def per_maker(name: str) -> Field:
         return Field(name, (m,), makers, "currency")
@@ -99,6 +100,7 @@ def state(market: DealerSettings) -> Layout:
             per_maker("reward_maker"),
             per_trader("reward_executor"),
             Field("initial_inventory", (m, n), books, "lots"),
+            Field("variation_penalty", (m if varies else 0,), makers if varies else (), "currency"),
         ]
     )
 
@@ -114,13 +116,15 @@ def first_rows(layout: Layout) -> np.ndarray:
 
 
 def maker_action(market: DealerSettings) -> Layout:
-    """(half_spread, skew) per product and, where the agent hedges, the offset from the delta-neutral holding."""
+    """(half_spread, skew) per product and, where the agent hedges, what it adds to the delta-neutral shares or a band."""
     makers, fields = market.makers, []
     for name in market.product_names:
         for kind, (low, high) in (("half_spread", makers.half_spread), ("skew", makers.skew)):
             fields.append(Field(f"{kind}[{name}]", unit="currency", low=low, high=high))
-    if makers.hedging.kind == "agent":
-        fields.append(Field("hedge_offset", unit="shares", low=-makers.hedging.range, high=makers.hedging.range))
+    names = ("hedge_offset" if makers.hedging.kind == "agent" else "hedge_centre", "hedge_width")
+    for name, (low, high) in zip(names, band_of(makers.hedging), strict=True):
+        if low < high:
+            fields.append(Field(name, unit="shares", low=low, high=high))
     return Layout(fields)
 
 

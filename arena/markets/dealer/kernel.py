@@ -35,12 +35,12 @@ from arena.markets.dealer.columns import (
     REWARD_MAKER,
     SPOT,
 )
+from arena.markets.dealer.hedge import charge_variation, hedge_and_mark, read_band, unwind
 from arena.markets.dealer.ledger import CHECK_EVERY, check, wealth
 from arena.markets.dealer.moves import (
     NEXT_PRICE,
     NEXT_SHOCK,
     adopt,
-    hedge_and_mark,
     move,
     next_row,
     next_rows,
@@ -48,15 +48,13 @@ from arena.markets.dealer.moves import (
     price_products,
 )
 from arena.markets.dealer.tables import (
-    AGENT,
-    COSTLY,
     DT,
     EXECUTOR_NUMBERS,
     EXECUTOR_RUNNING_AT,
     FLOW_START,
     FLUID,
+    HAS_VARIATION,
     HEDGE,
-    HEDGE_RANGE,
     IMPACT,
     IMPACT_AT,
     LOG_STRIKE,
@@ -70,6 +68,7 @@ from arena.markets.dealer.tables import (
     PRODUCT_NUMBERS,
     RUNNING,
     RUNNING_AT,
+    SHARES,
     SIDE,
     SIZE_MEAN,
     SIZE_SPREAD,
@@ -83,12 +82,12 @@ from arena.markets.dealer.tables import (
     TEMPORARY,
     TEMPORARY_AT,
     TERMINAL,
+    UNWINDS,
     VOL_MEAN,
     VOL_START,
 )
 from arena.markets.dealer.trades import trade, work_rows
 from arena.markets.parts import draws
-from arena.markets.parts.actions import read_action
 from arena.markets.parts.special import FAST
 
 BLOCK = 512
@@ -255,14 +254,14 @@ def advance(whole, real, bounds, seeds, step, state, action, observation, failur
         executor_rates(size, number, at, executor, state, action, rate, lo, hi)
         trade(size, number, at, executor, offset, table, block_seeds, state, nxt, rate, trades, step, lo, hi)
         for m in range(makers):
-            if size[HEDGE] == AGENT:
-                chosen = trades[2]
-                read_action(action[m * (2 * n + 1) + 2 * n, lo:hi], state[at[columns.CLIPPED_ACTION], lo:hi], chosen)
-                chosen *= number[HEDGE_RANGE]
-            elif size[HEDGE] == COSTLY:
-                trades[2][:] = 0.0
-            hedge_and_mark(size, number, at, state, nxt, trades[2], trades, m, lo, hi)
+            if size[HEDGE] == SHARES:
+                read_band(size, number, at, state, action, trades[2], trades[3], m, lo, hi)
+            hedge_and_mark(size, number, at, state, nxt, trades[2], trades[3], trades, m, lo, hi)
+            if size[HAS_VARIATION]:
+                charge_variation(number, at, state, m, lo, hi)
             penalise(size, number, at, maker, table, state, nxt, trades, m, step, lo, hi)
+            if size[UNWINDS] and step + 1 == size[STEPS]:
+                unwind(size, number, at, state, nxt, trades, m, lo, hi)
         _charge_executors(size, number, at, executor, state, before, nxt, step, lo, hi)
         adopt(size, at, state, nxt, lo, hi)
         failed = -1

@@ -37,7 +37,7 @@ from arena.markets.dealer.columns import (
     VENUE_CASH,
     VENUE_HEDGE,
 )
-from arena.markets.dealer.tables import COSTLY, HEDGE, PRODUCT
+from arena.markets.dealer.tables import HEDGE, PRODUCT, SHARES
 from arena.markets.parts.ledger import SAFE, add, broken, clear
 
 CHECK_EVERY = 8
@@ -71,7 +71,7 @@ def check(size, at, executor, state, work, lo, hi):
         add(state[at[NOISE_INVENTORY] + i, lo:hi], total, gross)
         if broken(total, gross):
             return 1 + i
-    if size[HEDGE] >= COSTLY:
+    if size[HEDGE] == SHARES:
         clear(work)
         for m in range(makers):
             add(state[at[MAKER_HEDGE] + m, lo:hi], total, gross)
@@ -112,7 +112,7 @@ def wealth(size, at, state, m, total, gross, lo, hi):
             value = q[g] * mid[g]
             total[g] += value
             gross[g] += abs(value)
-    if size[HEDGE] >= COSTLY:
+    if size[HEDGE] == SHARES:
         h, spot = state[at[MAKER_HEDGE] + m, lo:hi], state[at[SPOT], lo:hi]
         for g in range(total.shape[0]):
             value = h[g] * spot[g]

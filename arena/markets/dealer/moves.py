@@ -11,18 +11,12 @@ from numba import njit
 
 from arena.markets.dealer.columns import (
     DELTA,
-    FEE_CASH,
     FILL,
     FLOW_FACTOR,
     GAMMA,
     HAS_OPTIONS,
-    HEDGE_COST,
-    HEDGE_PNL,
-    INVENTORY_PNL,
     LOG_SPOT,
     LOG_VOLATILITY,
-    MAKER_CASH,
-    MAKER_HEDGE,
     MAKER_INVENTORY,
     MID,
     PRICE,
@@ -35,11 +29,8 @@ from arena.markets.dealer.columns import (
     SPOT,
     TERMINAL_PENALTY,
     VEGA,
-    VENUE_CASH,
-    VENUE_HEDGE,
 )
 from arena.markets.dealer.tables import (
-    COSTLY,
     DEVIATION_AT,
     DT,
     FLOW_PERSISTENCE,
@@ -49,14 +40,11 @@ from arena.markets.dealer.tables import (
     HAS_QUADRATIC,
     HAS_SHOCK,
     HAS_VEGA_RISK,
-    HEDGE,
-    HEDGE_RATE,
     LOADING_AT,
     LOADING_AVERSION,
     LOG_STRIKE,
     MAKER_RUNNING,
     MAKER_TERMINAL,
-    PERFECT,
     PSI_ALL,
     PSI_EACH,
     ROOT_YEARS_AT,
@@ -176,68 +164,6 @@ def move(size, number, at, product, table, seeds, state, nxt, step, lo, hi):
                 new = nxt[next_row(NEXT_SHOCK, n, i)]
                 for g in range(z.shape[0]):
                     new[g] += loading * z[g]
-
-
-@njit(fastmath=FAST, error_model="numpy")
-def hedge_and_mark(size, number, at, state, nxt, offset_action, work, m, lo, hi):
-    """Hedges maker m's deltas over the move and marks its book; `work` [2, W] is scratch, offset_action [W] what the
-    agent holds beside the delta-neutral shares (agent, costly).
-
-    perfect: the venue pays -sum_i q_i (p_i(t+dt, S') - p_i(t, S)). costly, agent: shares h trade at S, earn h (S' - S).
-    """
-    n = size[PRODUCTS]
-    book = at[MAKER_INVENTORY] + m * n
-    cash, venue = state[at[MAKER_CASH] + m, lo:hi], state[at[VENUE_CASH], lo:hi]
-    reward = state[at[REWARD_MAKER] + m, lo:hi]
-    hedge, pnl = state[at[MAKER_HEDGE] + m, lo:hi], state[at[HEDGE_PNL] + m, lo:hi]
-    mark = state[at[INVENTORY_PNL] + m, lo:hi]
-    gain, target = work[0], work[1]
-    kind = size[HEDGE]
-    for i in range(n):
-        q, old, shock = state[book + i, lo:hi], state[at[MID] + i, lo:hi], nxt[next_row(NEXT_SHOCK, n, i)]
-        new = nxt[next_row(NEXT_PRICE, n, i)]
-        for g in range(gain.shape[0]):
-            moved = q[g] * (new[g] + shock[g] - old[g])
-            mark[g] += moved
-            reward[g] += moved
-    if kind == PERFECT:
-        for g in range(gain.shape[0]):
-            gain[g] = 0.0
-            target[g] = 0.0
-        for i in range(n):
-            q, old, new = state[book + i, lo:hi], state[at[PRICE] + i, lo:hi], nxt[next_row(NEXT_PRICE, n, i)]
-            delta = nxt[next_row(NEXT_DELTA, n, i)]
-            for g in range(gain.shape[0]):
-                gain[g] -= q[g] * (new[g] - old[g])
-                target[g] -= q[g] * delta[g]
-        for g in range(gain.shape[0]):
-            cash[g] += gain[g]
-            venue[g] -= gain[g]
-            pnl[g] += gain[g]
-            reward[g] += gain[g]
-            hedge[g] = target[g]
-    elif kind >= COSTLY:
-        spot, s1 = state[at[SPOT], lo:hi], nxt[NEXT_SPOT]
-        shares, fees = state[at[VENUE_HEDGE], lo:hi], state[at[FEE_CASH], lo:hi]
-        cost = state[at[HEDGE_COST] + m, lo:hi]
-        for g in range(gain.shape[0]):
-            target[g] = offset_action[g]
-        for i in range(n):
-            q, delta = state[book + i, lo:hi], state[at[DELTA] + i, lo:hi]
-            for g in range(gain.shape[0]):
-                target[g] -= q[g] * delta[g]
-        for g in range(gain.shape[0]):
-            traded = target[g] - hedge[g]
-            paid = number[HEDGE_RATE] * spot[g] * abs(traded)
-            earned = target[g] * (s1[g] - spot[g])
-            cash[g] -= traded * spot[g] + paid
-            venue[g] += traded * spot[g]
-            shares[g] -= traded
-            fees[g] += paid
-            hedge[g] = target[g]
-            cost[g] += paid
-            pnl[g] += earned
-            reward[g] += earned - paid
 
 
 @njit(fastmath=FAST, error_model="numpy")

@@ -44,7 +44,10 @@ def roles(market: DealerSettings) -> tuple[Role, ...]:
     if market.makers.count:
         spaces = columns.maker_observation(market), columns.maker_action(market)
         hints, alike = Hints(("inventory", "net_vega"), SHIFTS), len(set(_makers_get(market))) == 1
-        out.append(Role("maker", market.maker_names, *spaces, MAKER, hints, alike))
+        rows = MAKER
+        if market.makers.variation_aversion > 0:
+            rows = MAKER._replace(penalties=(*MAKER.penalties, "variation_penalty"))
+        out.append(Role("maker", market.maker_names, *spaces, rows, hints, alike))
     if market.executors:
         spaces = columns.executor_observation(market), columns.executor_action(market)
         hints, alike = Hints(("to_trade", "pace"), SHIFTS), len(set(_executors_get(market))) == 1

@@ -67,6 +67,35 @@ class AgentHedge(BaseModel):
     range: Positive = Field(default=20.0, description="largest offset from the delta-neutral holding, shares")
 
 
+class BandHedge(BaseModel):
+    """The maker holds shares in a band that it chooses: inside it nothing trades, outside to the nearest edge.
+
+    The band is -q delta + centre -+ width; a range whose ends are equal fixes its number and leaves the action out.
+    """
+
+    model_config = STRICT
+    kind: Literal["band"]
+    cost: NonNegative = Field(default=0.0, description="proportional cost per trade, fraction of value")
+    centre: tuple[Amount, Amount] = Field(
+        default=(-1.0, 1.0), description="range of the action: middle of the band less the delta-neutral shares"
+    )
+    width: tuple[NonNegative, NonNegative] = Field(
+        default=(0.0, 2.0), description="range of the action: from the middle of the band to its edges, shares"
+    )
+    unwind: bool = Field(default=True, description="what is held at the end is sold, at the same cost")
+
+    @model_validator(mode="after")
+    def _check(self) -> "BandHedge":
+        wrong = [
+            f"{name}: found [{low:g}, {high:g}]; allowed is [low, high] with low at most high"
+            for name, (low, high) in (("centre", self.centre), ("width", self.width))
+            if low > high
+        ]
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        return self
+
+
 class NoHedge(BaseModel):
     """Nothing is hedged (an asset at a constant reference price, for instance)."""
 
@@ -74,7 +103,18 @@ class NoHedge(BaseModel):
     kind: Literal["none"]
 
 
-Hedging = Annotated[PerfectHedge | CostlyHedge | AgentHedge | NoHedge, Field(discriminator="kind")]
+Hedging = Annotated[PerfectHedge | CostlyHedge | AgentHedge | BandHedge | NoHedge, Field(discriminator="kind")]
+
+
+def band_of(hedging: Hedging) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Ranges of a band's middle, less the delta-neutral holding, and of its width, shares.
+
+    Every hedge in shares is a band: `costly` one of width 0 around the delta, `agent` one of width 0 that it moves.
+    """
+    if isinstance(hedging, BandHedge):
+        return hedging.centre, hedging.width
+    reach = hedging.range if isinstance(hedging, AgentHedge) else 0.0
+    return (-reach, reach), (0.0, 0.0)
 
 
 class SeparableRisk(BaseModel):
@@ -145,6 +185,11 @@ class Makers(BaseModel):
     initial_inventory: float | tuple[float, ...] | Start = Field(default=0.0, description="lots: one, per seat, a draw")
     hedging: Hedging = PerfectHedge()
     risk: Risk = VegaRisk(kind="vega")
+    variation_aversion: NonNegative = Field(
+        default=0.0,
+        exclude_if=lambda aversion: aversion == 0,  # so that no market written before it has another hash
+        description="kappa, 1/currency: each step costs kappa/2 times the square of its P&L, outside the P&L",
+    )
     observe: Observe = Observe()
 
     @model_validator(mode="after")

@@ -27,20 +27,21 @@ from arena.markets.dealer import columns
 from arena.markets.dealer.flow import offsets_of
 from arena.markets.dealer.pricing import remaining_deviation, times
 from arena.markets.dealer.roles import roles
-from arena.markets.dealer.seats import AgentHedge, CostlyHedge, QuadraticRisk, Start
+from arena.markets.dealer.seats import AgentHedge, BandHedge, CostlyHedge, QuadraticRisk, Start, band_of
 from arena.markets.dealer.settings import DealerSettings, naive_half_spread
 from arena.markets.parts.over_time import means
 
 # fmt: off
 (RULE, FLUID, HEDGE, HAS_SHOCK, HAS_IMPACT, HAS_INFORMED, HAS_VEGA_RISK, HAS_LOADING_RISK, HAS_QUADRATIC, STEPS,
  DEVIATION_AT, ROOT_YEARS_AT, ORDERS_AT, LOADING_AT, RUNNING_AT, TEMPORARY_AT, EXECUTOR_RUNNING_AT, IMPACT_AT,
- TABLE_NUMBERS, SIZES) = range(10, 30)
+ TABLE_NUMBERS, CENTRE_MOVES, WIDTH_MOVES, UNWINDS, HAS_VARIATION, SIZES) = range(10, 34)
 """Entries of `size` after those that `columns` names; those in _AT are first columns of the parts of a table row, whose
 column 0 is the spot's deviation."""
 (DT, LOT, LIMIT, MIN_DISTANCE, MAX_DISTANCE, RULE_FIRST, RULE_SECOND, INFORMED, IMPACT, MAKER_FEE_RATE, TAKER_FEE_RATE,
- HEDGE_RATE, HEDGE_RANGE, PSI_EACH, PSI_ALL, LOADING_AVERSION, VEGA_AVERSION, VOL_MEAN, VOL_PERSISTENCE, VOL_SHOCK,
+ HEDGE_RATE, PSI_EACH, PSI_ALL, LOADING_AVERSION, VEGA_AVERSION, VOL_MEAN, VOL_PERSISTENCE, VOL_SHOCK,
  VOL_CORRELATION, VOL_START, FLOW_PERSISTENCE, FLOW_SHOCK, FLOW_START, SPOT_START, HALF_LOW, HALF_WIDTH,
- SKEW_LOW, SKEW_WIDTH, RATE_LOW, RATE_WIDTH, YEARS_PER_STEP, START_DISTANCE, NUMBERS) = range(35)
+ SKEW_LOW, SKEW_WIDTH, RATE_LOW, RATE_WIDTH, YEARS_PER_STEP, START_DISTANCE,
+ CENTRE_MIDDLE, CENTRE_REACH, WIDTH_MIDDLE, WIDTH_REACH, VARIATION_AVERSION, NUMBERS) = range(39)
 """Entries of `number`."""
 SIGN, STRIKE, LOG_STRIKE, PRODUCT_NUMBERS = range(4)
 """Columns of `product`."""
@@ -50,9 +51,9 @@ MAKER_RUNNING, MAKER_TERMINAL, OFFSET, START_MEAN, START_SPREAD, MAKER_NUMBERS =
  SIZE_SPREAD, EXECUTOR_NUMBERS) = range(13)
 """Columns of `executor`."""
 # fmt: on
-NO_HEDGE, PERFECT, COSTLY, AGENT = range(4)
-"""Values of `size[HEDGE]`."""
-HEDGES = {"none": NO_HEDGE, "perfect": PERFECT, "costly": COSTLY, "agent": AGENT}
+NO_HEDGE, PERFECT, SHARES = range(3)
+"""Values of `size[HEDGE]`; shares are held in a band, see `columns.band_ranges`."""
+HEDGES = {"none": NO_HEDGE, "perfect": PERFECT, "costly": SHARES, "agent": SHARES, "band": SHARES}
 NO_LIMIT = 1e15
 
 
@@ -149,6 +150,9 @@ def _size(market: DealerSettings, ends: np.ndarray) -> np.ndarray:
             risk.kind == "quadratic",
             market.clock.steps,
             *ends,
+            *(low < high for low, high in band_of(makers.hedging)),
+            isinstance(makers.hedging, BandHedge) and makers.hedging.unwind,
+            makers.variation_aversion > 0,
         ],
         dtype=np.int64,
     )
@@ -176,8 +180,7 @@ def _number(market: DealerSettings) -> np.ndarray:
             _changing(market)[0, -1],
             market.fees.maker,
             market.fees.taker,
-            hedging.cost if isinstance(hedging, CostlyHedge | AgentHedge) else 0.0,
-            hedging.range if isinstance(hedging, AgentHedge) else 0.0,
+            hedging.cost if isinstance(hedging, CostlyHedge | AgentHedge | BandHedge) else 0.0,
             0.0 if risk.kind == "portfolio" else psi,
             psi if risk.kind == "portfolio" else 0.0,
             risk.risk_aversion if risk.kind == "running" else 0.0,
@@ -196,6 +199,8 @@ def _number(market: DealerSettings) -> np.ndarray:
             clock.dt * clock.years,
             # what everybody last quoted before the game, as far as anybody can tell
             naive_half_spread(market) if makers.count else 0.0,
+            *(end for low, high in band_of(makers.hedging) for end in (0.5 * (low + high), 0.5 * (high - low))),
+            makers.variation_aversion,
         ],
         dtype=float,
     )

@@ -68,6 +68,7 @@ def one_quiet_asset(market: DealerMarket) -> bool:
     """Whether one asset at a constant reference price is traded without fees, with quadratic penalties."""
     makers, flow, volatility = market.makers, market.flow, market.underlying.volatility
     quadratic = isinstance(makers.risk, QuadraticRisk) and makers.hedging.kind == "none"
+    quadratic = quadratic and makers.variation_aversion == 0
     return (
         [product.right for product in market.products] == ["asset"]
         and (makers.count == 0 or quadratic)

@@ -83,6 +83,8 @@ def _obstacles(market: DealerMarket) -> Iterator[str]:
     asset = all(product.right == "asset" for product in market.products)
     if makers.hedging.kind != "perfect" and not (makers.hedging.kind == "none" and asset):
         yield f"market.makers.hedging: found {makers.hedging.kind}; allowed is perfect, or none for the asset itself"
+    if makers.variation_aversion > 0:
+        yield f"market.makers.variation_aversion: found {makers.variation_aversion:g}; allowed is 0"
 
 
 def _limit(market: DealerMarket) -> int:

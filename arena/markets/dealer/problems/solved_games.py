@@ -113,6 +113,8 @@ def makers_traders_of(market: DealerMarket) -> MakersTraders:
         raise Why(f"makers.risk is '{makers.risk.kind}'; solved is 'quadratic'")
     if makers.hedging.kind not in ("none", "perfect"):
         raise Why(f"makers.hedging is '{makers.hedging.kind}'; solved are 'none' and 'perfect'")
+    if makers.variation_aversion > 0:
+        raise Why(f"makers.variation_aversion is {makers.variation_aversion:g}; solved is 0")
     _alike(market, ("temporary_impact", "cross_impact", "rate", "price"))
     first = market.executors[0] if market.executors else None
     if first is not None and rule.kind == "relative" and first.price == "vwap":
