@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 
 from arena.layout import STRICT
-from arena.league.league import LeagueSettings
+from arena.league.settings import LeagueSettings
 from arena.markets.market import Market
 from arena.mistakes import Document, ScenarioError, did_you_mean, override, read, sentences, show
 from arena.named import ByModel, BySeat, Recipe
@@ -85,7 +85,11 @@ class TrainingSettings(BaseModel):
         "choices categorical; gated decides first whether to act, then how",
     )
     together: float = Field(
-        0.5, gt=0, le=1, description="share of games in which all learning seats are new; new meets old in the rest"
+        0.5,
+        ge=0,
+        le=1,
+        description="share of games in which all learning seats are new; new meets old in the rest; "
+        "0 where a role has two learning seats",
     )
     average_tail: float = Field(
         0.0, ge=0, lt=1, description="share of the iterations, the last ones, whose mean weights are judged; 0: none"
@@ -140,6 +144,14 @@ class Scenario(BaseModel):
     training: TrainingSettings = TrainingSettings()
     league: LeagueSettings = LeagueSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def _new_meets_old(self) -> Self:
+        learning = [sum(self.players[seat].kind == "learned" for seat in role.agents) for role in self.market.roles]
+        if self.training.together == 0 and max(learning) == 1:
+            found = "found 0, where no role has two learning seats and new would meet no old"
+            raise ValueError(f"training.together: {found}; allowed is above 0")
+        return self
 
     @property
     def hash(self) -> str:

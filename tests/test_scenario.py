@@ -25,6 +25,7 @@ HASHES = {
     "acas": "f8df26378b3e4e5e771b2dcbbd3992a368b70680ae96a934ffcabb678ce3f3ec",
     "avellaneda_stoikov": "7a4974c9aed0a9268f3351f10bc169c1e658c68da50447a3a39a180029a5e244",
     "execution_game": "41f0a9fcada9035bb23117fa2288baf4f7025f5033e6840a0b961e8fcada4978",
+    "fang_xu_hedged": "6e6006032d6262a39dedc67806b5063af4a573ddab570b62c7493744ab93a8d7",
     "fang_xu_pair": "61cbd4245b720ccf6b6bf3b938de52419cdeddc6d78bfdb6856e6135e09cb807",
     "fang_xu_single": "9331733694cc962ca373823699cecc41b4b4fcdb297f5762ffbf14b85d5435d4",
     "logistic_duel": "102aa4416f8ea3ed5fd69a8a473eb17a4d49ba27fa4e3e837ea02f09c0375fe3",
@@ -33,6 +34,8 @@ HASHES = {
     "mean_field": "5f61e8845dd0dabf9f76795d07965818e3516aad80fe0f2428675c44726b6b48",
     "noise_factor": "aea535883b1fdf09cfa028420a99d85210e8ce3106a7ad9fdd133212bd5530a2",
     "option_duel": "fb151ba8a78535d1e40f0f608a34ae71f3ae3489ac1ecefaa40fcecb877b808a",
+    "option_duel_against_as": "c172a958e4fbaece66deb60ea4a97ac394a71b127e3d53935f0792cad4964ada",
+    "option_duel_literal": "d8b02ba9d7922b536b811aab4e445a1bb150edbc4881718deb3ce36a9e3a0e80",
     "toxic_flow": "2826ff83d3d2b6915563e0a40b600eab19896cd7e558a71e9a43e1e0e0f6eea5",
     "two_mm_one_trader": "cf31d03480a9f317aeb59874b50f1a61955108aa3077cc46fc9cd78838295841",
 }
@@ -129,7 +132,8 @@ IMPOSSIBLE = {
     "market.products=[]": "market.products: found a list of 0; allowed is at least 1 entries",
     "market.makers.count=-1": "market.makers.count: found -1; allowed is 0 or more",
     "market.makers.cuont=2": "market.makers.cuont: unknown key; allowed are count, inventory_limit, half_spread, skew,"
-    " min_distance, max_distance, initial_inventory, hedging, risk, observe (did you mean 'count'?)",
+    " min_distance, max_distance, initial_inventory, hedging, risk, variation_aversion, observe"
+    " (did you mean 'count'?)",
     "market.makers.half_spread=[0.4, 0]": "market.makers.half_spread: found [0.4, 0];"
     " allowed is [low, high] with low < high",
     "market.makers.skew=[1]": "market.makers.skew[1]: missing; it must be given",
@@ -342,3 +346,33 @@ def answer_is_a_scenario_or_sentences(text: str, *overrides: str) -> None:
     else:
         assert mistakes
         assert all(mistake.startswith(("f:", "--set ")) for mistake in mistakes)
+
+
+def test_new_that_would_meet_nobody_is_refused() -> None:
+    with pytest.raises(ScenarioError, match=r"together: found 0, where no role has two learning seats.*above 0"):
+        load("fang_xu_single", ["training.together=0"])
+    with pytest.raises(ScenarioError, match=r"training\.together: found 0"):
+        load("option_duel", ["training.together=0", "players.mm_1={kind: constant_spread}"])
+    assert load("option_duel", ["training.together=0"]).training.together == 0
+
+
+def test_a_promotion_is_the_test_unless_it_is_named() -> None:
+    plain, named = (
+        load("option_duel", [f"league.promotion={one}"]) for one in ("{every: 3}", "{kind: test, every: 3}")
+    )
+    assert plain == named
+    assert plain.hash == named.hash
+    assert loads(dump(plain)) == plain
+    literal = load("option_duel_literal")
+    assert literal.league.promotion.kind == "every_round"
+    assert loads(dump(literal)) == literal
+    for wrong, sentence in (
+        ("{kind: never}", r"promotion\.kind: found 'never'; allowed is 'test', 'every_round'"),
+        ("{evry: 3}", r"promotion\.evry: unknown key; allowed are .*did you mean 'every'"),
+        ("{every: 0}", r"promotion\.every: found 0; allowed is 1 or more"),
+        ("{kind: every_round, every: 3}", r"promotion\.every: unknown key; allowed are kind"),
+    ):
+        with pytest.raises(ScenarioError, match=sentence):
+            load("option_duel", [f"league.promotion={wrong}"])
+    with pytest.raises(ScenarioError, match=r"exploiters: found maker; allowed is none where every round replaces old"):
+        load("option_duel_literal", ["league.exploiters={maker: {}}"])

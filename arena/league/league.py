@@ -6,6 +6,9 @@ elsewhere, keeps live ratings and the current pay-off tensor, and lives in one f
     league/<member>.npz, <member>.json   frozen weights (see `snapshot`), at most `resident_megabytes` in memory
     league/league.json                   index for readers: the plain half of `state_dict`
 
+Where every round replaces old (`promotion: {kind: every_round}`) the newest member of a role lives in memory between
+the rounds that freeze it, and in checkpoints.
+
 It holds no random state: every draw is a function of seed, iteration and purpose, so a resumed run draws what the
 uninterrupted one would have drawn.
 """
@@ -21,13 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, Field
 
-from arena.layout import STRICT
 from arena.league import matchmaking, snapshot
-from arena.league.matchmaking import Latest, Matchmaking, Mixture, Part, Pool, Prioritised, Uniform, follows_payoffs
-from arena.league.promotion import Decision, PromotionSettings, decide, paired_gains
+from arena.league.matchmaking import Matchmaking, Pool
+from arena.league.promotion import Decision, decide, paired_gains
 from arena.league.ratings import Rating, rate
+from arena.league.settings import LeagueSettings
 from arena.league.snapshot import Member, MemberFile, SnapshotError, SnapshotExistsError, Weights
 
 if TYPE_CHECKING:
@@ -35,39 +37,6 @@ if TYPE_CHECKING:
 
 STATE_VERSION = 1
 _KEPT_PER_LOOK = 0.8  # weight that older gains keep at each look: the learner they were measured for has moved on
-
-
-class ExploiterSettings(BaseModel):
-    """A second learner of a role that trains against the newest member only and joins the league when it beats it."""
-
-    model_config = STRICT
-    games_share: float = Field(0.2, gt=0, lt=1, description="share of the role's training games it plays")
-    patience: int = Field(10, ge=1, description="looks without success after which it restarts from fresh weights")
-
-
-class LeagueSettings(BaseModel):
-    """Opponents in training, promotion of candidates, exploiters and memory."""
-
-    model_config = STRICT
-    matchmaking: Matchmaking = Field(
-        Mixture(parts=(Part(weight=0.75, of=Latest()), Part(weight=0.25, of=Prioritised()))),
-        description="which frozen members the learners meet in training",
-    )
-    elsewhere: Matchmaking = Field(
-        Mixture(parts=(Part(weight=0.5, of=Latest()), Part(weight=0.5, of=Uniform()))),
-        description="league mixture in the other seats of promotion games",
-    )
-    slots: int = Field(16, ge=1, description="line-ups drawn at once; games are dealt to them evenly")
-    promotion: PromotionSettings = Field(PromotionSettings(), description="when new replaces old")
-    exploiters: dict[str, ExploiterSettings] = Field(
-        default_factory=dict, description="exploiters by role name; a role left out has none"
-    )
-    resident_megabytes: float = Field(256.0, gt=0, description="memory for frozen weights; the rest stays on disk (MB)")
-
-    @property
-    def follows_payoffs(self) -> bool:
-        """Whether any rule draws from the equilibrium of the pay-off tensor."""
-        return follows_payoffs(self.matchmaking) or follows_payoffs(self.elsewhere)
 
 
 @dataclasses.dataclass
@@ -117,6 +86,7 @@ class League:
         self._looks: dict[str, int] = {}
         self._gains: dict[str, dict[str, GainRecord]] = {role: {} for role in seats}
         self._resident: OrderedDict[str, Weights] = OrderedDict()
+        self._in_memory: dict[str, Member] = {}
 
     # --- members ------------------------------------------------------------------------------------------------------
 
@@ -133,11 +103,12 @@ class League:
         """Names of a role's members, oldest first; raises ValueError for a role that is not in the league."""
         if role not in self.seats:
             raise ValueError(f"league has no role '{role}'; allowed: {', '.join(self.seats)}")
-        return [name for name, record in self._records.items() if record.role == role]
+        frozen = [name for name, record in self._records.items() if record.role == role]
+        return frozen + [one.name for one in self._in_memory.values() if one.role == role]
 
     def latest(self, role: str) -> str:
         """The incumbent: the newest member that is no exploiter; raises ValueError while a role has none."""
-        main = [name for name in self.members(role) if not self._records[name].is_exploiter]
+        main = [name for name in self.members(role) if not self._is_exploiter(name)]
         if not main:
             raise ValueError(f"league has no member of role '{role}' yet; add the initial one first")
         return main[-1]
@@ -170,8 +141,22 @@ class League:
         self._write_index()
         return name
 
+    def succeed(self, new: Member, *, freeze: bool) -> None:
+        """Make `new` the latest of its role, untested; unless it is frozen it is forgotten with its successor."""
+        self._in_memory.pop(new.role, None)
+        if not freeze:
+            self._in_memory[new.role] = new
+        elif new.name not in self._records:
+            self.add(new)
+
+    def _is_exploiter(self, name: str) -> bool:
+        return name in self._records and self._records[name].is_exploiter
+
     def weights(self, name: str) -> Weights:
         """A member's arrays, read-only; from memory or, hash-checked, from disk."""
+        for member in self._in_memory.values():
+            if member.name == name:
+                return member.weights
         if name in self._resident:
             self._resident.move_to_end(name)
             return self._resident[name]
@@ -202,7 +187,7 @@ class League:
         meta = self._meta.get(role)
         pool = Pool(
             tuple(names),
-            np.array([self._records[name].is_exploiter for name in names]),
+            np.array([self._is_exploiter(name) for name in names]),
             np.array([gains.get(name, GainRecord()).advantage for name in names]),
             None if meta is None else np.array([meta.get(name, 0.0) for name in names]),
         )
@@ -234,7 +219,7 @@ class League:
 
     def promotion_seeds(self, role: str, iteration: int) -> np.ndarray:
         """Fresh game seeds for a look, uint64 [promotion.games], never used in training."""
-        return matchmaking.raw(self.seed, f"promotion games|{role}", iteration, self.settings.promotion.games)
+        return matchmaking.raw(self.seed, f"promotion games|{role}", iteration, self.settings.test.games)
 
     # --- when new becomes old -----------------------------------------------------------------------------------------
 
@@ -261,7 +246,7 @@ class League:
             raise ValueError(f"{len(met)} line-ups are named; groups must index them")
         key = f"{role}/exploiter" if candidate.is_exploiter else role
         look = self._looks.get(key, 0) + 1
-        decision = decide(gains, volume, look, self.settings.promotion)
+        decision = decide(gains, volume, look, self.settings.test)
         self._looks[key] = 0 if decision.promoted else look
         if met and not candidate.is_exploiter:
             each = np.mean(np.asarray(new) - np.asarray(old), axis=1)
@@ -343,6 +328,10 @@ class League:
             "payoff_members": self.payoff_members,
         }
         arrays = {} if self.payoffs is None else {"payoffs": self.payoffs.payoffs.copy()}
+        if self._in_memory:
+            plain["in_memory"] = {role: [one.name, one.iteration] for role, one in self._in_memory.items()}
+            for role, one in self._in_memory.items():
+                arrays |= {f"old/{role}/{key}": np.array(value) for key, value in one.weights.items()}
         if include_weights:
             for name in self._records:
                 arrays |= {f"weights/{name}/{key}": np.array(value) for key, value in self.weights(name).items()}
@@ -375,6 +364,11 @@ class League:
             from arena.solvers.finite.matrix_game import MatrixGame
 
             self.payoffs = MatrixGame(np.array(arrays["payoffs"]), tuple(plain["payoff_roles"]))
+        self._in_memory = {}
+        for role, (name, iteration) in plain.get("in_memory", {}).items():
+            start = f"old/{role}/"
+            weights = {key.removeprefix(start): arrays[key] for key in arrays if key.startswith(start)}
+            self._in_memory[role] = Member(name, role, iteration, self.scenario_hash, weights)
         self._resident.clear()
         self._write_index()
 

@@ -67,10 +67,25 @@ class Bernstein(BaseModel):
         return float(clipped.mean() - spread - 14 * self.range * log / (3 * (n - 1)))
 
 
-class PromotionSettings(BaseModel):
-    """When a learning policy is frozen into the league as the new `old`."""
+class EveryRound(BaseModel):
+    """Each iteration's weights become *the* old, untested: pi_new -> pi_old, pi_new - grad L -> pi_new.
+
+    Old lives in memory; every `training.checkpoint_every` iterations it is frozen into the league besides.
+    """
 
     model_config = STRICT
+    kind: Literal["every_round"] = Field("every_round", description="old is new as it was one iteration ago")
+
+
+class PromotionSettings(BaseModel):
+    """When a learning policy is frozen into the league as the new `old`: after a paired test of its gain."""
+
+    model_config = STRICT
+    kind: Literal["test"] = Field(
+        "test",
+        exclude_if=lambda _: True,  # what names no kind is the test: no scenario's hash has it
+        description="new replaces old when a paired test says that it gains",
+    )
     every: int = Field(5, ge=1, description="iterations between looks at a learning policy")
     games: int = Field(1024, ge=16, description="paired games per look (number of seeds)")
     error: float = Field(

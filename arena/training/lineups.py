@@ -32,15 +32,15 @@ def draw_slots(
 ) -> list[Slot]:
     """The `count` slots of one iteration, in the order in which blocks take them.
 
-    `share` of them, exploiters' apart and at least one, have all learning seats new. Raises ValueError when exploiters
-    would leave no slot to the main learners.
+    `share` of them, exploiters' apart and at least one unless it is 0, have all learning seats new. Raises ValueError
+    when exploiters would leave no slot to the main learners.
     """
     taken = {role: max(1, round(one.games_share * count)) for role, one in league.settings.exploiters.items()}
     rest = count - sum(taken.values())
     if rest < 1:
         raise ValueError(f"league.exploiters: they take {count - rest} of {count} line-ups; allowed is less than all")
     exploiting = [_exploiter_slot(league, seats, role, i) for role, times in taken.items() for i in range(times)]
-    together = max(1, round(share * rest))
+    together = max(1, round(share * rest)) if share > 0 else 0
     drawn = {
         (role, position): league.draw(role, iteration, rest - together, purpose=f"train seat {position}")
         for role, own in seats.items()

@@ -21,6 +21,7 @@ from ray.rllib.utils.metrics import (
 
 from agents.network import Weights
 from arena.league.league import League
+from arena.league.promotion import EveryRound
 from arena.league.snapshot import Member
 from arena.scenario import Scenario
 from arena.training.block import EXPLOITER, LEARNERS
@@ -176,8 +177,12 @@ class SelfPlayPPO(PPO):
             steps = sum(len(sample) for sample in samples)
             results = self.learner_group.update(episodes=samples, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: steps})
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        done = self.iteration + 1
-        if done % self.scenario.league.promotion.every == 0 or done == self.scenario.training.iterations:
+        done, promotion = self.iteration + 1, self.scenario.league.promotion
+        if isinstance(promotion, EveryRound):
+            for role in self.seats:
+                freeze = self.iteration % training.checkpoint_every == 0
+                self.league.succeed(self._snapshot(role, weights[role], self.iteration), freeze=freeze)
+        elif done % promotion.every == 0 or done == training.iterations:
             with self.metrics.log_time((TIMERS, "look")):
                 self._look(done)
         self.metrics.log_value((LEAGUE, "size"), len(self.league), window=1)

@@ -49,7 +49,7 @@ class Trial:
         block = max((d for d in range(8, LARGEST_BLOCK + 1) if self.games % d == 0), default=self.games)
         self.blocks = self.games // block
         self.groups = group_count(max(league.settings.slots, LEAST_UNITS), self.blocks, block, least=2)
-        today = {_today(one): (learners or {})[one] for one in seats if league.settings.promotion.together > 0}
+        today = {_today(one): (learners or {})[one] for one in seats if league.settings.test.together > 0}
         self.others = _others(league, seats, role, iteration, self.blocks * self.groups, exploiter)
         self.together = all(name in today for slot in self.others for named in slot.values() for name in named)
         lineups = []
@@ -97,7 +97,7 @@ def _others(
     """Who sits around the seat on trial, for each line-up; an exploiter meets the newest members only."""
     if exploiter:
         return [{one: [league.latest(one)] * len(own) for one, own in seats.items()} for _ in range(count)]
-    among = round(league.settings.promotion.together * count)  # the first line-ups; each has games of its own
+    among = round(league.settings.test.together * count)  # the first line-ups; each has games of its own
     now: Slot = {one: [_today(one)] * len(own) for one, own in seats.items()}
     drawn = {
         (one, position): league.draw(

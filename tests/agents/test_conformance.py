@@ -31,13 +31,14 @@ CASES = [
 MAKERS_TRADERS = {
     "acas", "logistic_duel", "logistic_duel_poisson", "logistic_duel_time_only", "mean_field", "noise_factor",
 }  # fmt: skip
+DUELS = {"option_duel", "option_duel_against_as", "option_duel_literal"}
 KNOWN = {  # who plays the answer of a solved problem, and the shipped scenarios that are such problems
     "nash_maker": MAKERS_TRADERS,
     "nash_trader": MAKERS_TRADERS,
     "nash_executor": {"execution_game"},
-    "hjb_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", "option_duel"},
-    "gibbs_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", "option_duel"},
-    "mpe_maker": {"option_duel"},
+    "hjb_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", *DUELS},
+    "gibbs_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", *DUELS},
+    "mpe_maker": DUELS,
 }
 
 

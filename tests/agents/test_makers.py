@@ -1,14 +1,17 @@
 """Scripted makers against their formulas, by reduction, and against published means in the single-option game."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
+from agents.hedged import Band
 from agents.makers import (
     AvellanedaStoikov,
     ConstantSpread,
     GueantLehalle,
+    HJBMaker,
     naive_profile,
 )
 from arena.game import Game
@@ -16,7 +19,7 @@ from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.measures.tuning import tune_avellaneda_stoikov
 from arena.markets.dealer.settings import inverse_decay, naive_half_spread
 from arena.rollout import play, seeds_of
-from arena.scenario import load
+from arena.scenario import ScenarioError, load
 
 TWO = load("two_mm_one_trader").market
 FX1 = load("fang_xu_single").market
@@ -162,6 +165,49 @@ def test_a_hedge_offset_is_left_at_zero() -> None:
         )
         assert role.action.names[-1] == "hedge_offset"
         np.testing.assert_allclose(role.action.from_unit(action)[:, -1], 0.0, atol=1e-12)
+
+
+HEDGED = load("fang_xu_hedged").market
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ConstantSpread(), AvellanedaStoikov(risk_aversion=0.5), GueantLehalle(), HJBMaker(as_if_hedged=True),
+    ],
+    ids=lambda recipe: recipe.kind,
+)  # fmt: skip
+def test_a_band_stands_beside_any_quotes(recipe: Any) -> None:
+    role = HEDGED.roles[0]
+    assert role.action.names == ("half_spread[C100]", "skew[C100]", "hedge_centre", "hedge_width")
+    seen = np.repeat(np.asarray(role.observation.centre, np.float32)[None], 3, axis=0)
+    seen[:, role.observation.slice("inventory")] = [[0], [4], [-7]]
+    noise = np.zeros((3, role.action.size))
+    bare = role.action.from_unit(recipe.sit(HEDGED, "mm_0")(seen, noise))
+    np.testing.assert_allclose(bare[:, 2:], 0.0, atol=1e-12)  # Black-Scholes: the delta, at every step
+    carrying = recipe.model_copy(update={"hedge": Band(centre=-0.25, width=0.5)})
+    assert type(recipe).model_validate_json(carrying.model_dump_json()) == carrying
+    assert "hedge" not in recipe.model_dump()
+    physical = role.action.from_unit(carrying.sit(HEDGED, "mm_0")(seen, noise))
+    np.testing.assert_array_equal(physical[:, :2], bare[:, :2])
+    np.testing.assert_allclose(physical[:, 2:], [[-0.25, 0.5]] * 3, atol=1e-12)
+
+
+def test_a_band_that_the_market_does_not_allow_is_a_sentence() -> None:
+    player = "players.mm_0={{kind: avellaneda_stoikov, risk_aversion: 1, hedge: {{kind: band, {}}}}}"
+    for scenario, band, sentence in (
+        (
+            "fang_xu_hedged",
+            "width: 3",
+            r"hedge\.width: found 3; allowed is 0 to 2, as market\.makers\.hedging\.width says",
+        ),
+        ("fang_xu_hedged", "width: 1, centre: -4", r"hedge\.centre: found -4; allowed is -1 to 1"),
+        ("fang_xu_single", "width: 1", r"hedge: found a band; allowed is none, for market\.makers\.hedging is perfect"),
+    ):
+        with pytest.raises(ScenarioError, match=sentence):
+            load(scenario, [player.format(band)])
+    with pytest.raises(ValueError, match="found a band; allowed is none"):
+        ConstantSpread(hedge=Band(width=1)).sit(FX1, "mm_0")
 
 
 def mean_return(recipe: object, games: int, seed: int) -> tuple[float, float]:

@@ -117,3 +117,17 @@ def test_who_cannot_see_its_inventory_cannot_play_a_table() -> None:
     hidden = load("fang_xu_single", ["market.makers.observe={own: false, rivals: none}"]).market
     with pytest.raises(ValueError, match="hjb_maker needs to see inventory"):
         HJBMaker().sit(hidden, "mm_0")
+
+
+def test_outside_its_theory_the_optimum_quotes_only_when_it_is_asked_to_as_if_hedged() -> None:
+    hedged = load("fang_xu_hedged").market
+    with pytest.raises(ValueError, match=r"market\.makers\.hedging: found band; allowed is perfect"):
+        HJBMaker().sit(hedged, "mm_0")
+    averse = load("fang_xu_single", ["market.makers.variation_aversion=0.5"]).market
+    with pytest.raises(ValueError, match=r"variation_aversion: found 0\.5; allowed is 0"):
+        HJBMaker().sit(averse, "mm_0")
+    perfect = load("fang_xu_single", ["market.mark.shock_loading=0.1"]).market  # what theory knows of it
+    for left, lots in ((1.0, 0.0), (0.3, 6.0), (0.01, -3.0)):
+        known = quotes(perfect, HJBMaker(), left, inventory=lots)
+        np.testing.assert_allclose(quotes(hedged, HJBMaker(as_if_hedged=True), left, inventory=lots), known, atol=1e-12)
+    assert "as_if_hedged" not in HJBMaker().model_dump()

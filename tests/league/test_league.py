@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from arena.league.league import ExploiterSettings, GainRecord, League, LeagueSettings
+from arena.league.league import GainRecord, League
 from arena.league.matchmaking import Latest, MetaStrategy, Prioritised, Uniform
-from arena.league.promotion import PromotionSettings
+from arena.league.promotion import EveryRound, PromotionSettings
 from arena.league.ratings import Rating
+from arena.league.settings import ExploiterSettings, LeagueSettings
 from arena.league.snapshot import Member, SnapshotError, digest
 from arena.solvers.finite.matrix_game import MatrixGame
 
@@ -335,11 +336,49 @@ def test_states_that_do_not_fit_are_refused(tmp_path):
         make(tmp_path).load_state(state)
 
 
+# --- every round ------------------------------------------------------------------------------------------------------
+
+
+EVERY_ROUND = LeagueSettings.model_validate({"promotion": {"kind": "every_round"}, "matchmaking": {"kind": "latest"}})
+
+
+def test_each_round_replaces_old_in_memory_and_only_the_frozen_stay(tmp_path):
+    league = filled(tmp_path, 1, EVERY_ROUND)
+    for iteration in range(1, 5):
+        league.succeed(snap("maker", iteration), freeze=iteration == 3)
+        name = f"maker-{iteration:06d}"
+        assert league.latest("maker") == name
+        assert set(league.draw("maker", iteration)) == {name}
+        assert digest(league.weights(name)) == digest(weights(float(iteration)))
+    assert league.members("maker") == ["maker-000000", "maker-000003", "maker-000004"]
+    assert sorted(path.name for path in tmp_path.glob("maker-*.npz")) == ["maker-000000.npz", "maker-000003.npz"]
+    league.succeed(snap("maker", 3), freeze=True)  # what is frozen already is not stored twice
+    assert league.members("maker") == ["maker-000000", "maker-000003"]
+    assert league.latest("executor") == "executor-000000"
+    for judging in (lambda: league.promotion_seeds("maker", 1), lambda: EVERY_ROUND.test):
+        with pytest.raises(ValueError, match="found every_round; allowed is test where a candidate is judged"):
+            judging()
+
+
+def test_old_in_memory_survives_a_checkpoint(tmp_path):
+    league = filled(tmp_path, 1, EVERY_ROUND)
+    league.succeed(snap("maker", 7), freeze=False)
+    state = league.state_dict()
+    assert state["plain"] == json.loads(json.dumps(state["plain"]))
+    league.succeed(snap("maker", 8), freeze=False)
+    resumed = make(tmp_path, EVERY_ROUND)
+    resumed.load_state(state)
+    assert resumed.latest("maker") == "maker-000007"
+    assert digest(resumed.weights("maker-000007")) == digest(weights(7.0))
+    assert resumed.state_dict()["plain"] == state["plain"]
+    assert "in_memory" not in filled(tmp_path / "tested").state_dict()["plain"]
+
+
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
 def test_settings_are_frozen_strict_and_described():
-    for model in (LeagueSettings, PromotionSettings, ExploiterSettings):
+    for model in (LeagueSettings, PromotionSettings, EveryRound, ExploiterSettings):
         assert all(field.description for field in model.model_fields.values())
     settings = LeagueSettings.model_validate(
         {

@@ -8,7 +8,8 @@ import pytest
 
 from agents.learned import player
 from arena.game import Game
-from arena.league.league import League, LeagueSettings
+from arena.league.league import League
+from arena.league.settings import LeagueSettings
 from arena.league.snapshot import Member
 from arena.rollout import play
 from arena.scenario import Scenario
@@ -55,6 +56,14 @@ def test_new_meets_old_in_half_of_the_slots_with_seats_swapped(league: League) -
     old = [one for slot in apart for one in slot["maker"] if one != NEW]
     assert set(old) <= set(league.members("maker"))
     assert old.count(league.latest("maker")) >= 5  # three quarters of the draws, and a share of the rest
+
+
+def test_new_may_meet_old_in_every_slot(league: League) -> None:
+    """`together: 0`: every slot has one new maker, its seat swapped between slots, and the trader every other pair."""
+    slots = draw_slots(league, SEATS, 0, 16, 0.0)
+    assert [slot["maker"].index(NEW) for slot in slots] == [0, 1] * 8
+    assert all(slot["maker"].count(NEW) == 1 for slot in slots)
+    assert sum(slot["executor"] == [NEW] for slot in slots) == 8
 
 
 def test_an_exploiter_meets_the_newest_members_only(tmp_path: Path, networks: Any) -> None:

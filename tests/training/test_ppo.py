@@ -115,6 +115,31 @@ def test_exploration_follows_its_schedule_also_after_a_restart(small: Scenario, 
     restored.stop()
 
 
+def test_every_round_new_becomes_old_and_a_restart_knows_both(ray_cluster: None, tmp_path: Path) -> None:
+    literal = [*SMALL, "training.together=0", "league.matchmaking={kind: latest}"]
+    scenario = load("two_mm_one_trader", [*literal, "league.promotion={kind: every_round}"])
+    whole, before = build(scenario, tmp_path / "whole"), []
+    for iteration in range(4):
+        before.append(whole.learner_weights())
+        order = whole._order(before[-1]) if whole.league.members("maker") else None
+        whole.train()
+        if order is not None:  # old is what new was one iteration ago
+            assert list(order.members) == [f"{role}-{iteration - 1:05d}" for role in ("executor", "maker")]
+            old = {role: order.members[f"{role}-{iteration - 1:05d}"] for role in ("executor", "maker")}
+            assert fingerprint(old) == fingerprint(before[iteration - 1])
+        if iteration == 1:
+            whole.save_to_path(str(tmp_path / "checkpoint"))
+    assert whole.league.members("maker") == ["maker-00000", "maker-00002", "maker-00003"]  # frozen: every second
+    end = fingerprint(whole.learner_weights())
+    whole.stop()
+    again = build(scenario, tmp_path / "whole")
+    again.restore_from_path(str(tmp_path / "checkpoint"))
+    again.train()
+    again.train()
+    assert fingerprint(again.learner_weights()) == end
+    again.stop()
+
+
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_the_batch_stays_the_same(
     small: Scenario, uninterrupted: Any, tmp_path: Path

@@ -116,7 +116,7 @@ def first_rows(layout: Layout) -> np.ndarray:
 
 
 def maker_action(market: DealerSettings) -> Layout:
-    """(half_spread, skew) per product and, where the agent hedges, what it adds to the delta-neutral shares or a band."""
+    """(half_spread, skew) per product and, where it hedges, an offset from the delta-neutral shares or a band."""
     makers, fields = market.makers, []
     for name in market.product_names:
         for kind, (low, high) in (("half_spread", makers.half_spread), ("skew", makers.skew)):

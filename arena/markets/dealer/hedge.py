@@ -3,7 +3,11 @@
 `perfect` is a swap with the venue. Otherwise shares are held in a band: `costly` and `agent` of width 0, `band` of the
 width that the maker chooses. The penalty on the variation of P&L stands here, for it is what a hedge is bought against.
 
-Arguments of the kernels: see `tables`.
+Arguments of the kernels: see `tables`, and
+
+    middle, width         [W]: a band of shares; its middle is given less the delta-neutral holding
+    spot                  [W]: the price at which shares trade
+    traded, paid          [W]: what was bought in one trade, and its fee
 """
 
 from numba import njit

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, get_args
 
 from agents.executors import TWAP, AlmgrenChriss, Executor
+from agents.hedged import Band
 from agents.makers import AvellanedaStoikov, ConstantSpread, Maker, naive_profile
 from agents.optimal_makers import HJBMaker, MPEMaker
 from arena.markets.catalogue import Engine
@@ -60,6 +61,15 @@ def _optimal(market: DealerMarket) -> MPEMaker | HJBMaker:
     return MPEMaker() if market.makers.count > 1 else HJBMaker()
 
 
+def _in_a_band(market: DealerMarket) -> dict[str, HJBMaker]:
+    """Where one maker hedges in a band: the quotes of a perfect hedge with the band that learning starts from."""
+    hedging = market.makers.hedging
+    if hedging.kind != "band" or market.makers.count > 1:
+        return {}
+    width = hedging.width[0] + 0.25 * (hedging.width[1] - hedging.width[0])
+    return {"hjb_as_if_hedged": HJBMaker(as_if_hedged=True, hedge=Band(width=width))}
+
+
 def baselines(market: DealerMarket) -> dict[str, dict[str, Any]]:
     """Scripted entrants of tournament and search: role -> name -> recipe."""
     optimal = _optimal(market)
@@ -68,6 +78,7 @@ def baselines(market: DealerMarket) -> dict[str, dict[str, Any]]:
         "monopoly_spread": ConstantSpread(half_spread="inverse_decay"),
         "avellaneda_stoikov": AvellanedaStoikov(),
         optimal.kind: optimal,
+        **_in_a_band(market),
     }
     return {"maker": makers, "executor": SCHEDULES}
 
@@ -79,7 +90,7 @@ def rivals(market: DealerMarket, seat: str, others: Mapping[str, Act]) -> dict[s
     found: list[Any] = [ConstantSpread(), _optimal(market)]
     with suppress(ValueError):  # its inventory is hidden
         found.insert(0, tuned(market, seat, others=others))
-    return {one.kind: one for one in found}
+    return {one.kind: one for one in found} | _in_a_band(market)
 
 
 def tuned(

@@ -53,18 +53,25 @@ def recount(trace):
     cash = -((q1 - q0) * mid0).sum(-1) + edge - fees
     hedge0, hedge1 = old["maker_hedge"], new["maker_hedge"]
     spot0, spot1 = old["spot"][..., None], new["spot"][..., None]
-    gain, cost, shares = np.zeros_like(cash), np.zeros_like(cash), np.zeros_like(cash)
+    gain, cost, shares, bought = (np.zeros_like(cash) for _ in range(4))
+    sold = np.zeros_like(cash)  # at the end, at the last spot
     if makers.hedging.kind == "perfect":
         gain = -(q1 * (new["price"] - old["price"])[:, :, None]).sum(-1)
         cash = cash + gain
         same(hedge1, -(q1 * new["delta"][:, :, None]).sum(-1))
-    elif makers.hedging.kind in ("costly", "agent"):
-        offset = physical[..., 2 * n] if makers.hedging.kind == "agent" else 0.0
-        same(hedge1, -(q1 * old["delta"][:, :, None]).sum(-1) + offset)
-        shares = hedge1 - hedge0
-        cost = makers.hedging.cost * spot0 * np.abs(shares)
-        gain = hedge1 * (spot1 - spot0)
-        cash = cash - shares * spot0 - cost
+    elif makers.hedging.kind in ("costly", "agent", "band"):
+        named = dict(zip(market.roles[0].action.names, np.moveaxis(physical, -1, 0), strict=True))
+        hedging, width = makers.hedging, named.get("hedge_width", 0.0)
+        middle = named.get("hedge_offset", named.get("hedge_centre", 0.0)) - (q1 * old["delta"][:, :, None]).sum(-1)
+        held = np.clip(hedge0, middle - width, middle + width)
+        bought = held - hedge0
+        if hedging.kind == "band" and hedging.unwind:
+            sold[-1] = held[-1]
+        same(hedge1, held - sold)
+        shares = bought - sold
+        cost = hedging.cost * (spot0 * np.abs(bought) + spot1 * np.abs(sold))
+        gain = held * (spot1 - spot0)
+        cash = cash - bought * spot0 + sold * spot1 - cost
     else:
         assert not hedge1.any()
     same(change["maker_cash"], cash, 1e3)
@@ -100,8 +107,12 @@ def recount(trace):
         terminal[-1] = risk.terminal_penalty * (value**2).sum(-1)
     same(change["running_penalty"], due)
     same(change["terminal_penalty"], terminal)
-    same(trace.reward["maker"], edge + marked + gain - cost - fees - due - terminal)
-    total = wealth1[-1] - wealth0[0] - due.sum(0) - terminal.sum(0)
+    earned, unwound = edge + marked + gain - cost - fees, getattr(makers.hedging, "cost", 0.0) * spot1 * np.abs(sold)
+    varied = 0.5 * makers.variation_aversion * ((earned + unwound) ** 2 + unwound**2)
+    if makers.variation_aversion > 0:
+        same(change["variation_penalty"], varied)
+    same(trace.reward["maker"], earned - due - terminal - varied)
+    total = wealth1[-1] - wealth0[0] - due.sum(0) - terminal.sum(0) - varied.sum(0)
     same(trace.reward["maker"].sum(0), total, 1e4)  # I9
 
     # executors: what they traded with whom follows from the makers' edge
@@ -178,7 +189,7 @@ def recount(trace):
     same(change["noise_inventory"], (noise[..., 1] - noise[..., 0]).sum(2) + excess)
     taker_fees = taker_fees + fee_t * noise.sum((-1, -2, -3))
     same(change["fee_cash"], fees.sum(-1) + taker_fees + cost.sum(-1))
-    swaps = -gain if makers.hedging.kind == "perfect" else shares * spot0
+    swaps = -gain if makers.hedging.kind == "perfect" else bought * spot0 - sold * spot1
     same(change["venue_cash"], swaps.sum(-1), 1e3)
     same(change["venue_hedge"], -shares.sum(-1))
     same(change["leak_cash"], leak)
@@ -192,7 +203,7 @@ def recount(trace):
     pots = ("noise_cash", "venue_cash", "fee_cash", "impact_cash", "leak_cash")
     everything = new["maker_cash"].sum(-1) + new["executor_cash"].sum(-1) + sum(new[pot] for pot in pots)
     same(everything, 0, 1e4)
-    if makers.hedging.kind in ("costly", "agent"):
+    if makers.hedging.kind in ("costly", "agent", "band"):
         same(new["maker_hedge"].sum(-1) + new["venue_hedge"], 0)
     same((contracts * new["mid"]).sum(-1), 0)  # whatever the mark did, options move no wealth in total
 

@@ -35,6 +35,7 @@ HEDGINGS = {
     "perfect": {"kind": "perfect"},
     "costly": {"kind": "costly", "cost": 0.001},
     "agent": {"kind": "agent", "cost": 0.002, "range": 5},
+    "band": {"kind": "band", "cost": 0.002, "centre": [-2, 3], "width": [0, 4]},
 }
 RISKS = {
     "separable": {"kind": "separable", "terminal_penalty": 5e-4},
@@ -54,7 +55,10 @@ def test_accounts_recounted_for_every_hedge(tools, orders, hedging):
         flow={"arrival_rate": 120, "orders": orders, "informed_share": 0.4, "lot": 0.5,
               "rule": {"kind": "soft_best", "fill_decay": 5, "sharpness": 20}},
         mark={"impact": 0.01, "shock_loading": 0.0},
-        makers={**MAKERS, "hedging": HEDGINGS[hedging], "initial_inventory": [2, -1, 0]},
+        makers={
+            **MAKERS, "hedging": HEDGINGS[hedging], "initial_inventory": [2, -1, 0],
+            "variation_aversion": 0.4 if hedging == "band" else 0,
+        },
         executors=[{**BUYER, "price": "best"}, COIN],
     )  # fmt: skip
     fill = recount(tools.play(market, 60, random_act(1)))

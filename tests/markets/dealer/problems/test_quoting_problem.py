@@ -62,6 +62,7 @@ def test_flow_is_shared_only_where_makers_share_it() -> None:
         ("fang_xu_pair", "makers.risk.kind=portfolio", "found portfolio with 2 products"),
         ("fang_xu_single", "makers.inventory_limit=null", "inventory_limit: found None; allowed is a whole number"),
         ("fang_xu_single", "makers.hedging={kind: none}", "found none; allowed is perfect"),
+        ("fang_xu_single", "makers.variation_aversion=0.5", "variation_aversion: found 0.5; allowed is 0"),
     ],
 )
 def test_what_theory_does_not_know_is_a_sentence(name: str, change: str, sentence: str) -> None:

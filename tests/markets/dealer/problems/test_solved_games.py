@@ -183,6 +183,7 @@ NONE = {"count": 0}
         ({"makers": {**MAKERS, "count": 1, "initial_inventory": 0}}, "it has one maker"),
         ({"makers": {**MAKERS, "risk": {"kind": "separable"}}}, "makers.risk is 'separable'"),
         ({"makers": {**MAKERS, "hedging": {"kind": "costly"}}}, "makers.hedging is 'costly'"),
+        ({"makers": {**MAKERS, "variation_aversion": 0.5}}, "makers.variation_aversion is 0.5; solved is 0"),
         ({"executors": [{**BUYER, "side": "coin"}]}, "executors[0].side is 'coin'"),
         ({"executors": [{**BUYER, "temporary_impact": 0}]}, "executors[0].temporary_impact is 0"),
         ({"executors": [BUYER, {**BUYER, "temporary_impact": 1}]}, "executors differ in temporary_impact (0.2, 1.0)"),
