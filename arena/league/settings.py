@@ -17,7 +17,9 @@ def _tested(value: Any) -> Any:
 
 
 Promotion = Annotated[
-    PromotionSettings | EveryRound, Field(discriminator="kind"), BeforeValidator(_tested, json_schema_input_type=Any)
+    PromotionSettings | EveryRound,
+    Field(discriminator="kind"),
+    BeforeValidator(_tested, json_schema_input_type=PromotionSettings | EveryRound),
 ]
 
 
