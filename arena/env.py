@@ -105,7 +105,7 @@ class ArenaEnv(ParallelEnv):
     @property
     def state_space(self) -> Box:
         """Space of `state()`."""
-        return Box(-FAR, FAR, (int(self.table.shown.sum()) + 1,), dtype=np.float32)
+        return Box(-FAR, FAR, (len(self.table.shown) + 1,), dtype=np.float32)
 
     def observation_fields(self, agent: str) -> list[Column]:
         """Name, unit and bounds of each observation column."""
@@ -118,7 +118,7 @@ class ArenaEnv(ParallelEnv):
     def state_fields(self) -> list[Column]:
         """Name, unit and bounds of each column of `state()`."""
         clock, far = self.table.market.clock, float(FAR)
-        rows = [row for row in _columns(self.table.market.state) if not row.name.startswith("_")]
+        rows = _columns(self.table.market.state.shown)
         return [Column("time_left", clock.unit, 0.0, clock.horizon), *(Column(c.name, c.unit, -far, far) for c in rows)]
 
     def to_physical(self, agent: str, action: NDArray) -> NDArray[np.float64]:

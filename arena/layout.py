@@ -114,6 +114,16 @@ class Layout:
         return tuple(out)
 
     @cached_property
+    def shown(self) -> "Layout":
+        """The columns that people see: without fields whose name begins with `_`."""
+        return Layout([field for field in self.fields if not field.name.startswith("_")])
+
+    @cached_property
+    def shown_columns(self) -> NDArray[np.intp]:
+        """Which columns these are."""
+        return np.flatnonzero([not name.startswith("_") for name in self.names])
+
+    @cached_property
     def units(self) -> tuple[str, ...]:
         """Unit of each column."""
         return tuple(field.unit for field in self.fields for _ in range(field.size))

@@ -14,7 +14,7 @@ from arena.markets.parts import draws
 
 @dataclass(frozen=True)
 class Rollout:
-    """What B games of T steps looked like.
+    """What B games of T steps looked like; of the state, the rows that are shown.
 
     rewards[role] float64 [T, B, seats]. With `trace`: state float64 [T+1, R, B] (rows named by `layout`), and
     observations[role] float32 [T, B, seats, D], actions[role] float64 [T, B, seats, K].
@@ -66,7 +66,8 @@ def play(game: Game, players: Mapping[str, Act], seeds: NDArray[np.uint64], *, t
         raise KeyError(f"nobody plays {', '.join(absent)}")
     observation = game.reset(seeds)
     rewards = {name: np.empty((game.steps, *view.shape)) for name, view in game.reward.items()}
-    state = np.empty((game.steps + 1, *game.state.shape)) if trace else None
+    layout, rows = game.market.state.shown, game.market.state.shown_columns
+    state = np.empty((game.steps + 1, len(rows), game.batch)) if trace else None
     seen = {k: np.empty((game.steps, *v.shape), np.float32) for k, v in observation.items()} if trace else None
     done = {k: np.empty((game.steps, *v.shape)) for k, v in game.action.items()} if trace else None
     for t in range(game.steps):
@@ -75,18 +76,18 @@ def play(game: Game, players: Mapping[str, Act], seeds: NDArray[np.uint64], *, t
             for seat, agent in enumerate(role.agents):
                 game.action[name][:, seat] = players[agent](observation[name][:, seat], noise[name][:, seat])
         if state is not None and seen is not None and done is not None:
-            state[t] = game.state
+            state[t] = game.state[rows]
             for name in game.roles:
                 seen[name][t], done[name][t] = observation[name], game.action[name]
         for name, reward in game.advance().items():
             rewards[name][t] = reward
     if state is not None:
-        state[-1] = game.state
+        state[-1] = game.state[rows]
     return Rollout(
         agents={name: role.agents for name, role in game.roles.items()},
         rewards=rewards,
-        layout=game.market.state,
-        final=game.state.copy(),
+        layout=layout,
+        final=game.state[rows],
         state=state,
         observations=seen,
         actions=done,

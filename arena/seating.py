@@ -50,7 +50,7 @@ class Seating:
         self.masks = {a: self.roles[a].observation.slice("allowed") for a in self.agents if self.choice(a)}
         self.rewards = [(a, self.game.reward[r], i) for a, (r, i) in self.seats.items()]
         self.info_of = {agent: Info(self.market, self.roles[agent], agent) for agent in self.agents}
-        self.shown = np.array([not name.startswith("_") for name in self.market.state.names])
+        self.shown = self.market.state.shown_columns
         self.history = np.zeros((self.game.steps, len(self.sent)))  # what a pickle plays again
         self.seed, self.live = np.uint64(0), False
         self.stream = np.random.default_rng()

@@ -136,8 +136,9 @@ def test_names_stand_in_the_files_beside_them(page: Path) -> None:
 
 def test_every_column_of_the_dealer_market_is_in_the_tables() -> None:
     words = set(re.findall(r"`(\w+)`", prose_of(ROOT / "docs" / "model.md")))
-    for name in packaged():
-        market = load(name).market
+    for market in (load(name).market for name in packaged()):
+        if market.model != "dealer":
+            continue
         layouts = [market.state, *(one for role in market.roles for one in (role.observation, role.action))]
         fields = {field.name.split("[")[0] for layout in layouts for field in layout}
         assert fields <= words, f"docs/model.md: no row for {sorted(fields - words)}"

@@ -24,6 +24,14 @@ TWO = FOLDER / "two_mm_one_trader.yaml"
 HASHES = {
     "acas": "f8df26378b3e4e5e771b2dcbbd3992a368b70680ae96a934ffcabb678ce3f3ec",
     "avellaneda_stoikov": "7a4974c9aed0a9268f3351f10bc169c1e658c68da50447a3a39a180029a5e244",
+    "book_aapl": "f99327cc41d3ec1eed747d710b67c51755dc3d55588bc88fd496cbd96f64fdd1",
+    "book_maker": "6f5e90e44c6ace1d025d5a948a40563b8029f00d153ae96e8f21beeab259ced1",
+    "book_maker_power_law": "4933ea9b4cb1b7cb5c2299c75ff73fc2a9928f880c50e6de4cde530961d13506",
+    "book_maker_small_eta": "c9904cf0f2aa8ad5267ef1db98023db04128e5ce774c5a328142ac22f2c82df1",
+    "book_market_orders_only": "ade4fddf7330d854ef963722e774cb92e86dc5562274f8b62a624f0e441c20ce",
+    "book_poisson": "57321004d557f62e1aaa6b6969be820499226a79b96a1eb6ff7428342bf02bd7",
+    "book_two_makers": "928a0cbd9591ce78978afc69ecb2a02add1e57a97e9ae4b934dee1bd4c59de93",
+    "book_two_makers_one_trader": "069574c714793f86900b25ba0e0ca63c74ebe1ab17aca0a71029424f7d3c3ae7",
     "execution_game": "41f0a9fcada9035bb23117fa2288baf4f7025f5033e6840a0b961e8fcada4978",
     "fang_xu_hedged": "6e6006032d6262a39dedc67806b5063af4a573ddab570b62c7493744ab93a8d7",
     "fang_xu_pair": "61cbd4245b720ccf6b6bf3b938de52419cdeddc6d78bfdb6856e6135e09cb807",
@@ -165,9 +173,9 @@ IMPOSSIBLE = {
     "training.discount=1.5": "training.discount: found 1.5; allowed is 1 or less",
     "training.hidden=[]": "training.hidden: found a list of 0; allowed is at least 1 entries",
     "evaluation.confidence=1": "evaluation.confidence: found 1; allowed is less than 1",
-    "market.model=deler": "market.model: found 'deler'; allowed is 'dealer' (did you mean 'dealer'?)",
-    "market=3": "market: found 3; allowed is a mapping with the keys model, clock, underlying, products, mark,"
-    " flow, fees, makers, executors, executors_observe",
+    "market.model=deler": "market.model: found 'deler'; allowed is 'book' or 'dealer' (did you mean 'dealer'?)",
+    "market=3": "market: found 3; allowed is a mapping with the keys model, clock, flow, depth, fees,"
+    " makers, executors, observe, turns, warm_up, underlying, products, mark, executors_observe",
     "players=3": "players: found 3; allowed is a mapping",
     "players.mm_0.kind=twapp": "players.mm_0.kind: found 'twapp'; allowed is 'constant_spread', 'avellaneda_stoikov',"
     " 'gueant_lehalle', 'hjb_maker', 'gibbs_maker', 'mpe_maker', 'nash_maker', 'learned', 'snapshot'",

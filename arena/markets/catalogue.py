@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from arena.markets.market import Market
 
-BUILT_IN = {"dealer": "arena.markets.dealer"}
+BUILT_IN = {"dealer": "arena.markets.dealer", "book": "arena.markets.book"}
 DEFAULT = "dealer"
 """The model of a market whose settings name none."""
 GROUP = "option_arena.markets"

@@ -77,7 +77,9 @@ def record(market: Market, state: NDArray[np.float64], players: Mapping[str, str
     seats = tuple(Seats(role.name, role.agents, role.rows._replace(told=())) for role in market.roles)
     facts: Callable[[Market], dict[str, Any]] = part(market, "facts", lambda _: {})
     clock = market.clock
-    return Record(state, market.state, market.model, seats, clock.dt, clock.unit, facts(market), dict(players), line_up)
+    return Record(
+        state, market.state.shown, market.model, seats, clock.dt, clock.unit, facts(market), dict(players), line_up
+    )
 
 
 def write_record(games: Record, folder: Path) -> Path:

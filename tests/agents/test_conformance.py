@@ -1,30 +1,31 @@
 """What every scripted agent owes, in every shipped scenario."""
 
 import pickle
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from agents.executors import Executor
-from agents.makers import Maker
 from arena.game import Game
+from arena.layout import Choice
+from arena.markets.catalogue import kit_of
 from arena.rollout import play, seeds_of
 from arena.scenario import load, packaged
 
 
-def recipes(union: Any) -> list[Any]:
-    """Each class of a union with its defaults; what would be tuned gets a number, for speed."""
-    classes = get_args(get_args(union)[0])
+def recipes(classes: Sequence[Any]) -> list[Any]:
+    """Each class with its defaults; what would be tuned gets a number, for speed."""
     return [one(risk_aversion=0.5) if "risk_aversion" in one.model_fields else one() for one in classes]
 
 
 CASES = [
     (name, agent, recipe)
     for name in packaged()
-    for role in load(name).market.roles
+    for market in [load(name).market]
+    for role in market.roles
     for agent in role.agents[:1]
-    for recipe in recipes(Maker if role.name == "maker" else Executor)
+    for recipe in recipes(kit_of(market).SEATS[role.name])
 ]
 
 
@@ -75,7 +76,12 @@ def test_acts_are_plain_functions_of_one_game(name: str, agent: str, recipe: Any
     rng = np.random.default_rng(1)
     centre, scale = role.observation.centre, role.observation.scale
     seen = (centre + scale * rng.normal(size=(9, role.observation.size))).astype(np.float32)
-    noise = rng.normal(size=(9, role.action.size))
+    choice = isinstance(role.action, Choice)
+    noise = rng.uniform(size=(9, 1)) if choice else rng.normal(size=(9, role.action.size))
+    if choice:
+        mask = role.observation.slice("allowed")
+        seen[:, mask] = rng.integers(0, 2, size=(9, mask.stop - mask.start))
+        seen[:, mask.start + role.action.idle] = 1.0
     needed = {"maker": "inventory", "executor": "to_trade"}[role.name]
     if needed not in role.observation and recipe.kind not in BLIND:
         with pytest.raises(ValueError, match=r"observe\.own must be true"):  # what the market hides is said
@@ -85,7 +91,11 @@ def test_acts_are_plain_functions_of_one_game(name: str, agent: str, recipe: Any
     before = seen.copy()
     action = np.array(act(seen, noise))
     assert action.shape == (9, role.action.size)
-    assert np.all(np.abs(action) <= 1.0)  # and so finite
+    if choice:
+        assert np.all(seen[np.arange(9), mask.start + action[:, 0].astype(int)] == 1.0)  # only what is allowed
+        assert np.all(action == np.floor(action))
+    else:
+        assert np.all(np.abs(action) <= 1.0)  # and so finite
     np.testing.assert_array_equal(seen, before)
     np.testing.assert_array_equal(act(seen, noise), action)
     for row in range(9):  # neighbours and the size of the batch do not matter, nor does the memory layout
@@ -97,11 +107,11 @@ def test_acts_are_plain_functions_of_one_game(name: str, agent: str, recipe: Any
 def test_somebody_trades(name: str) -> None:
     market = load(name).market
     players = {
-        agent: recipes(Maker if role.name == "maker" else Executor)[0].sit(market, agent)
+        agent: recipes(kit_of(market).SEATS[role.name])[0].sit(market, agent)
         for role in market.roles
         for agent in role.agents
     }
     result = play(Game(market, 16), players, seeds_of(2, 16), trace=True)
-    assert result.path("fill").sum() + np.abs(result.path("executor_fill")).sum() > 16
-    if market.executors:
+    assert sum(np.abs(result.path(role.rows.traded)).sum() for role in market.roles) > 16
+    if "remaining" in result.layout:
         assert np.all(np.abs(result.last("remaining")) < np.abs(result.path("remaining")[0]))

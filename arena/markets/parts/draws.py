@@ -44,6 +44,19 @@ def uniform(mixed_seed, draw_key):
 
 
 @njit(**INLINE)
+def place(mixed_seed, draw_key):
+    """The 64 bits from which a game counts within one source and step: one mix a number instead of a key for each."""
+    return mix(mixed_seed + draw_key)
+
+
+@njit(**INLINE)
+def counted(place, index):
+    """The index-th uniform number on (0, 1) from a place, index uint64; no state: any may be asked for at any time."""
+    bits = (mix(place + index * _GOLDEN) >> _S12) | _ONE_BITS
+    return (np.uint64(bits).view(np.float64) - 1.0) + _HALF_ULP
+
+
+@njit(**INLINE)
 def normal(mixed_seed, first_key, second_key):
     """A standard normal number by the Box-Muller transform of two uniforms."""
     radius = np.sqrt(-2.0 * log(uniform(mixed_seed, first_key)))

@@ -1,0 +1,63 @@
+"""What the limit order book offers above its rules; see `arena.markets.catalogue.Kit`."""
+
+from typing import Any
+
+import numpy as np
+
+from agents.book_executors import EXECUTORS, AtOnce, MarketTWAP, PatientTWAP
+from agents.book_makers import MAKERS, Probabilistic, RandomOrders, TwoSided
+from arena.layout import Array, Choice
+from arena.markets.book.board import Board
+from arena.markets.book.market import Market
+
+SEATS = {"maker": MAKERS, "executor": EXECUTORS}
+COSTS = ("executor",)
+"""An executor's reward is the cost of its order with the other sign: what it saves is a share of that."""
+UNIT, NAIVE = "ticks", "two-sided quotes"
+LABELS = {
+    f"{role}_{name}": words
+    for role in SEATS
+    for name, words in (
+        ("captured", "spread captured"), ("crossed", "spread paid"), ("mark", "moves of the mid"), ("fee", "fees"),
+    )
+}  # fmt: skip
+"""Sources of P&L as people call them: pnl = captured + paid (< 0) + inventory times moves of the mid - fees."""
+SECTIONS = (
+    "paths", "one_game", "attribution", "sharpes", "fills", "manipulations", "execution", "versus", "stylised_facts",
+)  # fmt: skip
+board = Board
+ACTING = 0.15
+"""Share of decisions in which an untrained maker acts: an order needs quiet to come to the front of its queue."""
+
+
+def naive(market: Market) -> dict[str, Any]:
+    """Two-sided quotes up to three lots, and equal slices by market orders."""
+    makers = {seat: TwoSided() for seat in market.maker_names}
+    return {**makers, **{seat: MarketTWAP() for seat in market.executor_names}}
+
+
+def baselines(market: Market) -> dict[str, dict[str, Any]]:
+    """Scripted entrants of tournament and search: role -> name -> recipe."""
+    makers: dict[str, Any] = {"two_sided": TwoSided(), "one_lot": TwoSided(cap=1), "random_orders": RandomOrders()}
+    seen = market.observe
+    if seen.intensities and seen.position and seen.spread:
+        makers["probabilistic"] = Probabilistic()
+    return {"maker": makers, "executor": {one.kind: one for one in (MarketTWAP(), PatientTWAP(), AtOnce())}}
+
+
+def prior(market: Market) -> dict[str, Array]:
+    """Where learning starts: mostly nothing, posts rather than cancels, each alike."""
+    return {role.name: _quiet(role.action) for role in market.roles if isinstance(role.action, Choice)}
+
+
+def _quiet(choice: Choice) -> Array:
+    weights = np.array([0.25 if name.startswith(("CO", "cancel")) else 1.0 for name in choice.options])
+    weights[choice.idle] = 0.0
+    out = ACTING * weights / weights.sum()
+    out[choice.idle] = 1.0 - ACTING
+    return out
+
+
+def facts(market: Market) -> dict[str, Any]:
+    """What a record carries besides: the size of a tick in currency, and the fee on what is held at the end."""
+    return {"tick": market.depth.tick, "liquidation": market.fees.liquidation}
