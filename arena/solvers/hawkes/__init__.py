@@ -1,0 +1,1 @@
+"""Mutually exciting point processes (Hawkes): rates, moments, likelihood, fits; and how long queues last."""
