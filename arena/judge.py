@@ -121,8 +121,8 @@ def final_networks(folder: Path, scenario: Scenario) -> dict[str, Weights]:
     found = {}
     for role in scenario.market.roles:
         if any(scenario.players[seat].kind == "learned" for seat in role.agents):
-            newest = _members(folder / "profile", role.name) or [
-                r for r in _members(folder / "league", role.name) if not r.is_exploiter
+            newest = members_of(folder / "profile", role.name) or [
+                r for r in members_of(folder / "league", role.name) if not r.is_exploiter
             ]
             if not newest:
                 raise SnapshotError(
@@ -145,7 +145,7 @@ def entrants_of(scenario: Scenario, profile: Profile, league: Path | None) -> di
             if name not in own:
                 alone = name == "final" or role.alike
                 own[name] = profile.acts[seat] if alone else seated(scenario.market, role, scenario.players[seat])
-        stored = _members(league, role.name) if league is not None else []
+        stored = members_of(league, role.name) if league is not None else []
         names = [one.name for one in stored]
         rated = ratings.get(role.name, {})
         best = sorted((n for n in names if n in rated), key=lambda n: -rated[n])[:1]
@@ -160,7 +160,7 @@ def entrants_of(scenario: Scenario, profile: Profile, league: Path | None) -> di
     return out
 
 
-def _members(folder: Path, role: str) -> list[snapshot.MemberFile]:
+def members_of(folder: Path, role: str) -> list[snapshot.MemberFile]:
     """A role's stored members, oldest first."""
     found = [
         snapshot.read_record(folder, path.stem) for path in folder.glob("*.json") if path.with_suffix(".npz").is_file()

@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, Pyd
 from agents.learned import Learned, Snapshot
 from arena.markets import catalogue
 from arena.markets.market import Act, Market
-from arena.mistakes import did_you_mean
+from arena.mistakes import did_you_mean, show
 
 EVERYWHERE = (Learned, Snapshot)
 """Players that fit every seat of every market."""
@@ -153,6 +153,27 @@ def _checked(adapter: TypeAdapter[Any], value: Any, info: ValidationInfo) -> Any
     if info.mode == "json":
         return adapter.validate_json(json.dumps(value), strict=True)
     return adapter.validate_python(value)
+
+
+def recipe_of(market: Market, role: str, settings: Mapping[str, Any]) -> Recipe:
+    """A player of a role from plain data, `{kind: ..., ...}`.
+
+    Raises ValueError for a kind that does not fit the role, wrong settings, or what the player says of this market.
+    """
+    fitting = _fitting(market, role)
+    if settings.get("kind") not in _kinds(fitting):
+        raise ValueError(f"kind: found {settings.get('kind')!r}; allowed for {role}s are {', '.join(_kinds(fitting))}")
+    try:
+        found: Recipe = _choice(fitting).validate_json(json.dumps(settings), strict=True)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, one['loc'][1:]))}: found {show(one['input'])}; {one['msg']}"
+            for one in error.errors(include_url=False)
+        ]
+        raise ValueError("\n".join(lines)) from None
+    if misfits := getattr(found, "misfits", lambda market: [])(market):
+        raise ValueError("\n".join(misfits))
+    return found
 
 
 def _fitting(market: Market, role: str | None) -> tuple[type, ...]:

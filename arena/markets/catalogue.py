@@ -65,6 +65,8 @@ class Kit(Protocol):
     targets(pairs, confidence)         what learned seats must reach, besides the Nash gap's bound; default: nothing
     COSTS                              roles whose rewards are costs: comparisons say what share is saved; default: none
     ANSWERERS                          modules that answer `arena.solve`, best first; default: none
+    value(market, acts, seat)          what a seat earns exactly when these play, or none; default: none
+    equilibrium(market)                seat -> recipe: the profile that theory calls the equilibrium; default: none
     beside(market, acts, lines, seed)  what theory.json holds; default: what theory draws, and the gap
     keep(market, final, acts)          what curves.json holds; default: no such file
     facts(market)                      what a record must carry to be read without the market; default: nothing

@@ -147,6 +147,22 @@ def beside(
     return against_theory(market, acts, measured, seed)
 
 
+def value(market: DealerMarket, acts: Mapping[str, Act], seat: str) -> float | None:
+    """What a seat earns exactly when these act; none where the state is more than time and inventories."""
+    if not _random(market):
+        return None
+    from arena.markets.dealer.gaps import lattice
+
+    return lattice.value(market, acts, seat)
+
+
+def equilibrium(market: DealerMarket) -> dict[str, Any] | None:
+    """The profile that theory calls the equilibrium: the solved quotes, where makers alone play."""
+    if market.executor_names:
+        return None
+    return dict.fromkeys(market.maker_names, _optimal(market))
+
+
 FACTS = ("products", "traded", "hedging")
 
 

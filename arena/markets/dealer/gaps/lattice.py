@@ -141,6 +141,19 @@ def responses(market: DealerMarket, acts: Mapping[str, Act]) -> dict[str, Respon
     return out
 
 
+def value(market: DealerMarket, acts: Mapping[str, Act], seat: str) -> float | None:
+    """What a seat earns when these act, exactly; none where the market or an act is beyond the lattice."""
+    if obstacle(market) or not follows_tables(market, acts):
+        return None
+    start = tuple(int(q) + _inventories(market).size // 2 for q in market.mean_inventories())
+    own = tabulate(market, acts[seat])
+    if market.makers.count == 1:
+        return float(value_in_steps(maker_problem(market, seat), own)[0][start])
+    first, second = market.maker_names
+    other, at = (second, start) if seat == first else (first, start[::-1])
+    return float(evaluate_in_steps(duel_problem(market, seat), own, tabulate(market, acts[other])).value[0][at])
+
+
 def _observations(market: DealerMarket) -> NDArray[np.float32]:
     """What a maker sees at every step and inventory, [steps * own (* rival), D], time slowest."""
     layout, q = market.roles[0].observation, _inventories(market).astype(np.float32)

@@ -1,0 +1,125 @@
+"""Judging a phase: every check of its gate on the weights of every seed, and the verdict in a sentence."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from arena.gates.bench import Bench, digest_of
+from arena.gates.gate import CheckResult, SeedResult
+from arena.gates.settings import Curriculum, Rung, judged_seat
+from arena.gates.statistics import Bound
+from arena.judge import final_networks
+from arena.markets.catalogue import kit_of, packages
+from arena.pages.charts import number
+from arena.runs.run_folder import RunFolder
+
+Say = Callable[[str], None]
+
+
+class Judged(NamedTuple):
+    """What was found: the checks, the verdict, and the modules of the exact engines that answered."""
+
+    checks: tuple[CheckResult, ...]
+    passed: bool
+    verdict: str
+    weights: tuple[str, ...]
+    engines: tuple[str, ...]
+
+
+def judge_phase(
+    curriculum: Curriculum, rung: Rung, runs: Mapping[int, RunFolder], root: Path, say: Say = lambda _: None
+) -> Judged:
+    """Judge the runs of all seeds; raises GateError or SnapshotError with a sentence where that is not possible.
+
+    A check passes when enough seeds hold it and, where it has a floor, the worst seed is above that.
+    """
+    needed = curriculum.needed(list(runs))
+    benches: dict[int, dict[str, Bench]] = {}
+    found: dict[int, list[SeedResult]] = {i: [] for i in range(len(rung.phase.checks))}
+    digests: list[str] = []
+    told: dict[int, dict[str, Any]] = {}
+    marks: dict[int, dict[str, float]] = {}
+    engines: set[str] = set()
+    for seed, run in runs.items():
+        networks = final_networks(run.path, rung.scenario)
+        digests.append(digest_of(networks))
+        for i, check in enumerate(rung.phase.checks):
+            seat = check.seat or judged_seat(rung.scenario)
+            known = benches.setdefault(seed, {})
+            if seat not in known:
+                known[seat] = Bench(rung.seeded(seed), networks, seat, rung.phase.games, run.path)
+            bench = known[seat]
+            bound = check.measure(bench)
+            found[i].append(_result(check, seed, run.path, root, digests[-1], bound, bench))
+            if i not in told:  # the first seed's games: the players beside it are the same for all seeds
+                told[i], marks[i] = check.told(bench), check.marks(bench)
+            say(f"{rung.name}, seed {seed}: {check.kind} {spell(check, bound)}, asked {asked(check)}")
+        for bench in benches.pop(seed).values():
+            engines.update(bench.engines)
+    checks = tuple(
+        _over_seeds(check, tuple(found[i]), needed, told[i], marks[i]) for i, check in enumerate(rung.phase.checks)
+    )
+    passed = all(one.passed for one in checks)
+    wanted = checks if passed else [one for one in checks if not one.passed]
+    verdict = f"{'passed' if passed else 'failed'}: {'; '.join(one.sentence for one in wanted)}"
+    return Judged(checks, passed, verdict, tuple(digests), tuple(sorted(engines)))
+
+
+def roots_of(rung: Rung, engines: Sequence[str] = ()) -> tuple[str, ...]:
+    """The modules that a phase is made of: its market's rules, its players and references, the engines that answer."""
+    from arena.gates.checks import recipes_of
+    from arena.named import recipe_of
+
+    market = rung.scenario.market
+    roles = {seat: role.name for role in market.roles for seat in role.agents}
+    players: list[Any] = [*rung.scenario.players.values(), *kit_of(market).naive(market).values()]
+    for check in rung.phase.checks:
+        role = roles[check.seat or judged_seat(rung.scenario)]
+        players += [recipe_of(market, role, settings) for _, settings in recipes_of(check)]
+    modules = {f"{packages()[market.model]}.market", "arena.rollout", "agents.learned", *engines}
+    return tuple(sorted(modules | {type(one).__module__ for one in players}))
+
+
+def spell(check: Any, found: Bound) -> str:
+    """A number with the bound at which it is judged."""
+    if found.exact:
+        return f"{number(found.value, 4)} (exact)"
+    return f"{number(found.value, 4)} (99 % bound {number(check.worse(found), 4)})"
+
+
+def asked(check: Any) -> str:
+    """What a check asks."""
+    return f"{check.sign} {number(check.threshold, 4)}"
+
+
+def _result(check: Any, seed: int, run: Path, root: Path, digest: str, bound: Bound, bench: Bench) -> SeedResult:
+    shown = str(run.relative_to(root)) if run.is_relative_to(root) else str(run)
+    stretch = None if check.stretch is None else check.holds(bound, check.stretch)
+    return SeedResult(
+        seed=seed, run=shown, weights_sha256=digest, value=bound.value, low=bound.low, high=bound.high, n=bound.games,
+        exact=bound.exact, holds=check.holds(bound), stretch_holds=stretch,
+        beside=None if bound.exact else bench.beside(),
+    )  # fmt: skip
+
+
+def _over_seeds(
+    check: Any, results: tuple[SeedResult, ...], needed: int, told: dict[str, Any], marks: dict[str, float]
+) -> CheckResult:
+    held = sum(one.holds for one in results)
+    worst = min((check.worse(one.bound) for one in results), default=0.0)
+    above = check.floor is None or worst > check.floor
+    stretch = None if check.stretch is None else sum(bool(one.stretch_holds) for one in results) >= needed
+    bounds = [check.worse(one.bound) for one in results]
+    middle = sorted(one.value for one in results)[len(results) // 2]
+    at = f"{number(min(bounds), 4)} to {number(max(bounds), 4)}" if len(bounds) > 1 else number(bounds[0], 4)
+    kind = "" if all(one.exact for one in results) else ", bound"
+    sentence = f"{check.kind} {number(middle, 4)}{kind} {at} {asked(check)} in {held} of {len(results)} seeds"
+    if not above:
+        sentence += f", and the worst seed is not above {number(check.floor)}"
+    elif held < needed:
+        sentence += f", {needed} are needed"
+    return CheckResult(
+        kind=check.kind, asked=check.model_dump(mode="json", exclude_defaults=True), threshold=check.threshold,
+        sign=check.sign, stretch=check.stretch, floor=check.floor, per_seed=results,
+        passed=held >= needed and above, stretch_passed=stretch, sentence=sentence, told=told, marks=marks,
+    )  # fmt: skip

@@ -1,0 +1,201 @@
+"""Where a ladder stands: for every phase closed, open, passed, failed, stale or damaged, and why, in one sentence.
+
+Nothing is stored but gates and runs, so that a ladder is where its files say it is, whenever a process was killed.
+
+    closed    a gate before it is missing, failed, stale or damaged
+    open      every gate before it has passed, and it has none
+    stale     its gate was judged on another scenario, other checks, other sources, or above another gate
+"""
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from arena.gates import gate as gates
+from arena.gates.gate import DamagedError, Gate
+from arena.gates.judging import roots_of
+from arena.gates.settings import Curriculum, Rung
+from arena.gates.sources import source_sha256
+from arena.runs.run_folder import RunFolder, RunFolderError
+
+State = Literal["closed", "open", "training", "passed", "failed", "stale", "damaged"]
+PHASE_FILE = "phase.json"
+"""What the runner leaves in a run folder: for which phase it was trained, by which sources, and from where."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A phase's state, the reason in words that can follow `gate NAME is`, and its gate where there is one."""
+
+    state: State
+    reason: str
+    gate: Gate | None = None
+    moved: str = ""  # of a stale gate: what changed, scenario | checks | sources | ladder
+
+
+class Ladder:
+    """The files of one curriculum below `out`."""
+
+    def __init__(self, curriculum: Curriculum, rungs: Sequence[Rung], file: str, out: Path):
+        self.curriculum, self.rungs, self.file, self.out = curriculum, tuple(rungs), file, out
+        self.path = out / "curriculum" / curriculum.name
+        self._sources: dict[tuple[str, ...], str] = {}
+
+    def rung(self, name: str) -> Rung:
+        """A phase by its name; raises KeyError with a sentence."""
+        for rung in self.rungs:
+            if rung.name == name:
+                return rung
+        raise KeyError(f"--phase: found '{name}'; allowed are {', '.join(one.name for one in self.rungs)}")
+
+    def before(self, rung: Rung) -> tuple[Rung, ...]:
+        """The phases below one."""
+        return self.rungs[: [one.name for one in self.rungs].index(rung.name)]
+
+    def opened_by(self, rung: Rung) -> tuple[str, ...]:
+        """Hashes of the gate files below a phase."""
+        return tuple(gates.file_sha256(self.path, one.name) for one in self.before(rung))
+
+    def sources(self, rung: Rung, roots: Sequence[str] = ()) -> str:
+        """The hash of the sources that a phase is made of now; `roots` are those that its gate names."""
+        wanted = tuple(roots) or roots_of(rung)
+        if wanted not in self._sources:
+            self._sources[wanted] = source_sha256(wanted)
+        return self._sources[wanted]
+
+    def own(self, rung: Rung) -> Standing:
+        """How a phase's own gate stands, whatever is below it."""
+        try:
+            gate = gates.read(self.path, rung.name)
+        except DamagedError as error:
+            return Standing("damaged", f"damaged ({str(error).split(': ')[-1]})")
+        if gate is None:
+            return Standing("open", "missing")
+        why = [
+            ("scenario", "scenario hash", gate.scenario_hash, rung.scenario.hash),
+            ("checks", "hash of its checks", gate.phase_sha256, rung.hash),
+            ("sources", "source hash", gate.source_sha256, self.sources(rung, gate.sources)),
+        ]
+        for moved, words, then, now in why:
+            if then != now:
+                return Standing("stale", f"stale ({words} {then[:8]}.. is not {now[:8]}.. of today)", gate, moved)
+        for below, then, now in zip(self.before(rung), gate.opened_by, self.opened_by(rung), strict=True):
+            if then != now:
+                return Standing("stale", f"stale (gate {below.name} was judged anew after it)", gate, "ladder")
+        if not gate.passed:
+            again = f"run: python -m arena.curriculum --phase {rung.name}"
+            return Standing("failed", f"failed ({gate.verdict.removeprefix('failed: ')}; {again})", gate)
+        return Standing("passed", gate.verdict, gate)
+
+    def standing(self, rung: Rung, seeds: Sequence[int] = ()) -> Standing:
+        """How a phase stands: as its own gate does, unless one below it keeps it closed.
+
+        With `seeds` a gate has passed, for itself and for those above it, only if it was judged on all of these.
+        Without, it must have been judged on as many as the curriculum names.
+        """
+        for below in self.before(rung):
+            here = self._enough(below, self.own(below), seeds)
+            if here.state != "passed":
+                return Standing("closed", f"phase {rung.name} is closed: gate {below.name} is {here.reason}", here.gate)
+        return self._enough(rung, self.own(rung), seeds)
+
+    def _enough(self, rung: Rung, here: Standing, seeds: Sequence[int]) -> Standing:
+        if here.state == "passed" and here.gate is not None:
+            of = f"of {len(self.curriculum.seeds)} seeds"
+            if seeds and not set(seeds) <= set(here.gate.seeds):
+                return Standing("open", f"passed with seeds {numbers(here.gate.seeds)} only", here.gate)
+            if not seeds and not here.gate.whole:
+                return Standing("open", f"passed with {len(here.gate.seeds)} {of} only", here.gate)
+        return here
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    def source_of(self, rung: Rung, seed: int) -> dict[str, Any]:
+        """The phase, run and weights that a seed of a phase starts from; empty where it starts fresh.
+
+        Raises ValueError with a sentence when that phase was not judged on this seed.
+        """
+        start = rung.phase.start
+        if isinstance(start, str):
+            return {}
+        gate = gates.read(self.path, start.source)
+        for one in gate.checks[0].per_seed if gate is not None else ():
+            if one.seed == seed:
+                return {"phase": start.source, "run": one.run, "weights_sha256": one.weights_sha256}
+        judged = numbers(gate.seeds) if gate is not None else "none"
+        raise ValueError(
+            f"phase {rung.name}: seed {seed} starts from seed {seed} of phase {start.source}, which was judged on seeds "
+            f"{judged}; allowed are these"
+        )
+
+    def run_of(
+        self, rung: Rung, seed: int, source: str = "", carried: bool | None = None
+    ) -> tuple[RunFolder, dict[str, Any]] | None:
+        """The newest run of a phase's scenario and seed that starts where the phase says, and its phase file.
+
+        With `source` only runs that were trained with these sources, or by somebody who did not say with which; with
+        `carried` only those that start, or do not start, from another phase's weights. Raises what `source_of` does.
+        """
+        wanted, scenario = self.source_of(rung, seed), rung.seeded(seed)
+        for path in sorted((self.out / scenario.name).glob(f"*-{seed}*"), reverse=True):
+            with contextlib.suppress(RunFolderError):
+                run, past = RunFolder.open(path)
+                about = phase_file(run)
+                begun = about.get("started_from") or {}
+                same = past.hash == scenario.hash and {key: begun.get(key) for key in wanted} == wanted
+                if not same or bool(begun) != bool(wanted) or about.get("dropped"):
+                    continue
+                if source and about.get("source_sha256", source) != source:
+                    continue
+                if carried is None or begun.get("carried") == carried:
+                    return run, about
+        return None
+
+    def trained(self, rung: Rung, seeds: Sequence[int], source: str = "") -> dict[int, RunFolder]:
+        """The finished runs of a phase by seed."""
+        found = {seed: self.run_of(rung, seed, source) for seed in seeds}
+        return {seed: one[0] for seed, one in found.items() if one is not None and one[0].status().get("finished")}
+
+    def seeds_of(self, rung: Rung, asked: Sequence[int]) -> tuple[int, ...]:
+        """The seeds to train and judge: those asked for, else those that a whole gate was judged on, else the file's."""
+        if asked:
+            return tuple(asked)
+        gate = self.own(rung).gate
+        return gate.seeds if gate is not None and gate.whole else self.curriculum.seeds
+
+    def picked(self, rung: Rung, seeds: Sequence[int]) -> str:
+        """Why these seeds may not be judged, one sentence: they are a choice among seeds that failed. Empty if not.
+
+        After a failed attempt of the same phase its seeds are judged all together or not at all.
+        """
+        gate = self.own(rung).gate
+        for number, past in enumerate(gate.attempts if gate else (), start=1):
+            both = set(seeds) & set(past.seeds)
+            if not past.passed and past.phase_sha256 == rung.hash and both and not set(past.seeds) <= set(seeds):
+                fresh = max(*past.seeds, *self.curriculum.seeds) + 1
+                return (
+                    f"--seeds: found {numbers(seeds)}, a choice among the seeds {numbers(past.seeds)} of attempt {number}, "
+                    f"which failed; allowed are all of these, or none of them, such as "
+                    f"{fresh}-{fresh + len(self.curriculum.seeds) - 1}"
+                )
+        return ""
+
+
+def phase_file(run: RunFolder) -> dict[str, Any]:
+    """What the runner left in a run folder; empty where it was trained by itself."""
+    try:
+        found = json.loads((run.path / PHASE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def numbers(seeds: Sequence[int]) -> str:
+    """`0-4` or `0, 2, 5`: seeds as a person writes them."""
+    seeds = sorted(seeds)
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ", ".join(map(str, seeds))
