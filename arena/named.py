@@ -171,8 +171,8 @@ def recipe_of(market: Market, role: str, settings: Mapping[str, Any]) -> Recipe:
             for one in error.errors(include_url=False)
         ]
         raise ValueError("\n".join(lines)) from None
-    if misfits := getattr(found, "misfits", lambda market: [])(market):
-        raise ValueError("\n".join(misfits))
+    if hasattr(found, "misfits") and (wrong := found.misfits(market)):
+        raise ValueError("\n".join(wrong))
     return found
 
 

@@ -5,7 +5,6 @@ opens offline.  Missing or damaged parts of the folder give a sentence in their 
 """
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,16 +89,10 @@ def write_aggregate(folders: Sequence[str | Path], out: str | Path) -> Path:
 
 def write_page(folder: Path, name: str, sections: dict[str, Any], **page: Any) -> Path:
     """Write <name>.html and its numbers, <name>.json, into a folder; `page` is what the template shows around them."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+    from arena.pages.page import rendered
     from arena.runs.run_folder import RunFolder, plain
 
-    environment = Environment(
-        loader=PackageLoader("arena.pages", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.tests["words"] = lambda cell: sum(c.isalpha() for c in cell) > 0.6 * len(cell)
-    environment.filters["whole"] = lambda text: re.sub(r" (?=[%$](?!\w))", "\N{NO-BREAK SPACE}", text)  # no lone units
-    html = environment.get_template("report.html.j2").render(page={**page, "sections": list(sections.values())})
+    html = rendered("report.html.j2", page={**page, "sections": list(sections.values())})
     numbers = {key: page[key] for key in ("title", "headline", "alarms")}
     numbers |= {key: section.data for key, section in sections.items() if section.data is not None}
     target = RunFolder(folder)

@@ -24,10 +24,13 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
-def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard: bool, threads: int) -> bool:
+def train(
+    run: Any, scenario: Any, workers: int, address: str | None, dashboard: bool, threads: int, until: int | None = None
+) -> bool:
     """Train a run from its newest checkpoint, or from the start, and judge it; returns whether it came to its end.
 
-    `run` is a RunFolder. Ctrl-C finishes the iteration, saves and judges what there is.
+    `run` is a RunFolder. Ctrl-C finishes the iteration, saves and judges what there is. With `until` it stops after
+    that many iterations and keeps its weights, unjudged.
     """
     import torch
 
@@ -41,6 +44,7 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
     training, every, cores = scenario.training, scenario.evaluation.gap_every, os.cpu_count() or 1
     agents = sum(len(role.agents) for role in scenario.market.roles)
     names, last = learner_names(scenario), run.checkpoint()
+    end = min(training.iterations, until or training.iterations)
     with run.lock(), stopping() as stop, ray_session(workers, address, dashboard):
         if dashboard:
             print(
@@ -51,6 +55,8 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
         with trainer(config.build_algo()) as algorithm:
             if last is not None:
                 restore(algorithm, last)
+            else:
+                start_from(algorithm, run)
             for name in (METRICS, GAPS):
                 run.drop_lines_after(name, algorithm.iteration)
             history, spent = run.lines(METRICS), [0.0]
@@ -60,7 +66,7 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
                 watch.gap = next(
                     (line["relative"] or math.nan for line in run.lines(GAPS)[-1:] if "relative" in line), math.nan
                 )
-                while algorithm.iteration < training.iterations and not stop:
+                while algorithm.iteration < end and not stop:
                     started = time.perf_counter()
                     result = algorithm.train()
                     seconds, done = time.perf_counter() - started, algorithm.iteration
@@ -76,11 +82,14 @@ def train(run: Any, scenario: Any, workers: int, address: str | None, dashboard:
                         watch.note(note)
                     if every and done % every == 0 and done < training.iterations and not stop:
                         watch.gap = measure(run, scenario, algorithm, gauges, cores, watch.note)
-                    if done % training.checkpoint_every == 0 or done == training.iterations or stop:
+                    if done % training.checkpoint_every == 0 or done == end or stop:
                         run.save_checkpoint(algorithm.save_to_path)
                     spent = [*[s for s in spent if s][-30:], time.perf_counter() - started]
                     watch.show(line, sum(spent) / len(spent) * (training.iterations - done))
-                watch.gap = measure(run, scenario, algorithm, gauges, cores, watch.note, final=True)
+                if end < training.iterations and not stop:
+                    keep_profile(run, scenario, learned(algorithm), algorithm.iteration)
+                else:
+                    watch.gap = measure(run, scenario, algorithm, gauges, cores, watch.note, final=True)
             board.close()
             gauges.show_ratings(algorithm.league.ratings)
             finished = algorithm.iteration >= training.iterations
@@ -103,6 +112,20 @@ def restore(algorithm: Any, checkpoint: Path) -> None:
         ) from error
 
 
+def start_from(algorithm: Any, run: Any) -> None:
+    """Give the learners the weights in the run's folder `start`, where there is one."""
+    from arena.league import snapshot
+    from arena.runs.run_folder import START
+
+    folder = run.path / START
+    algorithm.start_from({path.stem: snapshot.read(folder, path.stem).weights for path in folder.glob("*.json")})
+
+
+def learned(algorithm: Any) -> dict[str, Any]:
+    """The weights that are judged, of the roles that learn."""
+    return {role: weights for role, weights in algorithm.profile_weights().items() if role in algorithm.seats}
+
+
 def keep_profile(run: Any, scenario: Any, networks: Any, iteration: int) -> None:
     """Store the final policies, promoted or not, beside the league: profile/<role>-<iteration>.npz."""
     from arena.league import snapshot
@@ -120,7 +143,7 @@ def measure(
     from arena import judge, report
     from arena.league import tournament
 
-    networks = {role: weights for role, weights in algorithm.profile_weights().items() if role in algorithm.seats}
+    networks = learned(algorithm)
     profile, done = judge.profile_of(scenario, networks), algorithm.iteration
     if final:
         keep_profile(run, scenario, networks, done)
@@ -258,13 +281,13 @@ def _guarded(
 
 
 def _begun(folder: Any, out: Path, scenario: Any) -> tuple[Any, Any] | None:
-    """The unfinished or finished run of this very scenario and seed under `out`, or none."""
-    from arena.runs.run_folder import RunFolderError
+    """The unfinished or finished run of this very scenario and seed under `out` that started fresh, or none."""
+    from arena.runs.run_folder import START, RunFolderError
 
     for path in sorted((out / scenario.name).glob(f"*-{scenario.training.seed}"), reverse=True):
         with contextlib.suppress(RunFolderError):
             run, past = folder.open(path)
-            if past.hash == scenario.hash:
+            if past.hash == scenario.hash and not (path / START).is_dir():
                 return run, past
     return None
 

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from agents.learned import player
 from arena.game import Game
-from arena.gates import statistics
-from arena.gates.statistics import Bound, certain
 from arena.gaps.nash_gap import SEARCH, engines
 from arena.gaps.profile import Profile, Search, SeatGain
+from arena.gates import statistics
+from arena.gates.statistics import Bound, certain
 from arena.judge import LEARNED, members_of, profile_of
 from arena.layout import Array
 from arena.league import snapshot
@@ -69,8 +69,6 @@ class Bench:
         self._values: dict[tuple[str, str], float | None] = {}
         self._played: dict[str, tuple[dict[str, Array], Array]] = {}
         self._elsewhere: dict[int, Bench] = {}
-        self.engines: tuple[str, ...] = ()
-        """Modules of the exact engine that answered."""
 
     # --- who plays ----------------------------------------------------------------------------------------------------
 
@@ -203,7 +201,6 @@ class Bench:
     def _gain(self) -> SeatGain | None:
         for engine in engines(self.market):
             if engine is not SEARCH and engine.applies(self.market, self.profile):
-                self.engines = (engine.module,)
                 search = Search(seed=self.scenario.evaluation.seed, views=False)
                 return next(one for one in engine.gains(self.market, self.profile, search) if one.seat == self.seat)
         return None

@@ -1,15 +1,18 @@
 """Judging a phase: every check of its gate on the weights of every seed, and the verdict in a sentence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from arena.gaps.nash_gap import SEARCH, engines
 from arena.gates.bench import Bench, digest_of
+from arena.gates.checks import recipes_of
 from arena.gates.gate import CheckResult, SeedResult
 from arena.gates.settings import Curriculum, Rung, judged_seat
 from arena.gates.statistics import Bound
 from arena.judge import final_networks
 from arena.markets.catalogue import kit_of, packages
+from arena.named import recipe_of
 from arena.pages.charts import number
 from arena.runs.run_folder import RunFolder
 
@@ -17,13 +20,12 @@ Say = Callable[[str], None]
 
 
 class Judged(NamedTuple):
-    """What was found: the checks, the verdict, and the modules of the exact engines that answered."""
+    """What was found: the checks, the verdict, and the digests of the weights in the order of the seeds."""
 
     checks: tuple[CheckResult, ...]
     passed: bool
     verdict: str
     weights: tuple[str, ...]
-    engines: tuple[str, ...]
 
 
 def judge_phase(
@@ -39,7 +41,6 @@ def judge_phase(
     digests: list[str] = []
     told: dict[int, dict[str, Any]] = {}
     marks: dict[int, dict[str, float]] = {}
-    engines: set[str] = set()
     for seed, run in runs.items():
         networks = final_networks(run.path, rung.scenario)
         digests.append(digest_of(networks))
@@ -54,29 +55,26 @@ def judge_phase(
             if i not in told:  # the first seed's games: the players beside it are the same for all seeds
                 told[i], marks[i] = check.told(bench), check.marks(bench)
             say(f"{rung.name}, seed {seed}: {check.kind} {spell(check, bound)}, asked {asked(check)}")
-        for bench in benches.pop(seed).values():
-            engines.update(bench.engines)
+        benches.pop(seed)  # its games fill hundreds of megabytes
     checks = tuple(
         _over_seeds(check, tuple(found[i]), needed, told[i], marks[i]) for i, check in enumerate(rung.phase.checks)
     )
     passed = all(one.passed for one in checks)
     wanted = checks if passed else [one for one in checks if not one.passed]
     verdict = f"{'passed' if passed else 'failed'}: {'; '.join(one.sentence for one in wanted)}"
-    return Judged(checks, passed, verdict, tuple(digests), tuple(sorted(engines)))
+    return Judged(checks, passed, verdict, tuple(digests))
 
 
-def roots_of(rung: Rung, engines: Sequence[str] = ()) -> tuple[str, ...]:
-    """The modules that a phase is made of: its market's rules, its players and references, the engines that answer."""
-    from arena.gates.checks import recipes_of
-    from arena.named import recipe_of
-
+def roots_of(rung: Rung) -> tuple[str, ...]:
+    """The modules that a phase is made of: its market's rules, its players and references, the exact engines."""
     market = rung.scenario.market
     roles = {seat: role.name for role in market.roles for seat in role.agents}
     players: list[Any] = [*rung.scenario.players.values(), *kit_of(market).naive(market).values()]
     for check in rung.phase.checks:
         role = roles[check.seat or judged_seat(rung.scenario)]
         players += [recipe_of(market, role, settings) for _, settings in recipes_of(check)]
-    modules = {f"{packages()[market.model]}.market", "arena.rollout", "agents.learned", *engines}
+    modules = {f"{packages()[market.model]}.market", "arena.rollout", "agents.learned"}
+    modules |= {engine.module for engine in engines(market) if engine is not SEARCH and engine.when(market)}
     return tuple(sorted(modules | {type(one).__module__ for one in players}))
 
 

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from arena.gates import gate as gates
 from arena.gates.gate import DamagedError, Gate
-from arena.gates.judging import roots_of
+from arena.gates.judging import asked, roots_of
 from arena.gates.settings import Curriculum, Rung
 from arena.gates.sources import source_sha256
-from arena.runs.run_folder import RunFolder, RunFolderError
+from arena.runs.run_folder import METRICS, RunFolder, RunFolderError
 
 State = Literal["closed", "open", "training", "passed", "failed", "stale", "damaged"]
 PHASE_FILE = "phase.json"
@@ -59,12 +59,12 @@ class Ladder:
         """Hashes of the gate files below a phase."""
         return tuple(gates.file_sha256(self.path, one.name) for one in self.before(rung))
 
-    def sources(self, rung: Rung, roots: Sequence[str] = ()) -> str:
-        """The hash of the sources that a phase is made of now; `roots` are those that its gate names."""
-        wanted = tuple(roots) or roots_of(rung)
-        if wanted not in self._sources:
-            self._sources[wanted] = source_sha256(wanted)
-        return self._sources[wanted]
+    def sources(self, rung: Rung) -> str:
+        """The hash of the sources that a phase is made of now."""
+        roots = roots_of(rung)
+        if roots not in self._sources:
+            self._sources[roots] = source_sha256(roots)
+        return self._sources[roots]
 
     def own(self, rung: Rung) -> Standing:
         """How a phase's own gate stands, whatever is below it."""
@@ -77,7 +77,7 @@ class Ladder:
         why = [
             ("scenario", "scenario hash", gate.scenario_hash, rung.scenario.hash),
             ("checks", "hash of its checks", gate.phase_sha256, rung.hash),
-            ("sources", "source hash", gate.source_sha256, self.sources(rung, gate.sources)),
+            ("sources", "source hash", gate.source_sha256, self.sources(rung)),
         ]
         for moved, words, then, now in why:
             if then != now:
@@ -111,6 +111,37 @@ class Ladder:
                 return Standing("open", f"passed with {len(here.gate.seeds)} {of} only", here.gate)
         return here
 
+    def rows(self, seeds: Sequence[int] = ()) -> list[dict[str, Any]]:
+        """All phases for people, from the first: state, a sentence, the gate's numbers, runs and what they cost."""
+        return [self._row(rung, seeds) for rung in self.rungs]
+
+    def _row(self, rung: Rung, seeds: Sequence[int]) -> dict[str, Any]:
+        here, own = self.standing(rung, seeds), self.own(rung)
+        chosen = self.seeds_of(rung, seeds)
+        runs: dict[int, RunFolder] = {}
+        with contextlib.suppress(ValueError):  # a seed that has nothing to start from has no run either
+            found = {seed: self.run_of(rung, seed) for seed in chosen}
+            runs = {seed: one[0] for seed, one in found.items() if one is not None}
+        done = [seed for seed, run in runs.items() if run.status().get("finished")]
+        state = "training" if here.state == "open" and runs else here.state
+        sentence = here.reason.removeprefix("passed: ").removeprefix(f"phase {rung.name} is ")
+        if here.state == "open":
+            sentence = "" if here.reason == "missing" else here.reason
+        elif here.state == "failed" and here.gate is not None:
+            sentence = here.gate.verdict.removeprefix("failed: ")
+        lines = [run.lines(METRICS)[-1:] for run in runs.values()]
+        gate = own.gate
+        return {
+            "name": rung.name, "question": rung.phase.question, "scenario": rung.scenario.name, "state": state,
+            "words": f"training {len(done)}/{len(chosen)}" if state == "training" else state, "sentence": sentence,
+            "seeds": list(chosen), "trained": done, "checks": [one.model_dump() for one in gate.checks] if gate else [],
+            "planned": [{"kind": one.kind, "asked": asked(one)} for one in rung.phase.checks],
+            "attempts": [one.model_dump() for one in gate.attempts] if gate else [],
+            "started_from": gate.started_from if gate else {}, "judged": gate.utc if gate else "",
+            "seconds": sum(line[0].get("wall_s", 0.0) for line in lines if line),
+            "reports": {seed: str(run.path / "report.html") for seed, run in runs.items()},
+        }  # fmt: skip
+
     # --- runs ---------------------------------------------------------------------------------------------------------
 
     def source_of(self, rung: Rung, seed: int) -> dict[str, Any]:
@@ -127,8 +158,8 @@ class Ladder:
                 return {"phase": start.source, "run": one.run, "weights_sha256": one.weights_sha256}
         judged = numbers(gate.seeds) if gate is not None else "none"
         raise ValueError(
-            f"phase {rung.name}: seed {seed} starts from seed {seed} of phase {start.source}, which was judged on seeds "
-            f"{judged}; allowed are these"
+            f"phase {rung.name}: seed {seed} starts from that of phase {start.source}, which was judged on seeds {judged}; "
+            "allowed are these"
         )
 
     def run_of(
@@ -159,10 +190,10 @@ class Ladder:
         found = {seed: self.run_of(rung, seed, source) for seed in seeds}
         return {seed: one[0] for seed, one in found.items() if one is not None and one[0].status().get("finished")}
 
-    def seeds_of(self, rung: Rung, asked: Sequence[int]) -> tuple[int, ...]:
-        """The seeds to train and judge: those asked for, else those that a whole gate was judged on, else the file's."""
-        if asked:
-            return tuple(asked)
+    def seeds_of(self, rung: Rung, wanted: Sequence[int] = ()) -> tuple[int, ...]:
+        """Seeds to train and judge: those asked for, else those that a whole gate was judged on, else the file's."""
+        if wanted:
+            return tuple(wanted)
         gate = self.own(rung).gate
         return gate.seeds if gate is not None and gate.whole else self.curriculum.seeds
 
@@ -177,8 +208,8 @@ class Ladder:
             if not past.passed and past.phase_sha256 == rung.hash and both and not set(past.seeds) <= set(seeds):
                 fresh = max(*past.seeds, *self.curriculum.seeds) + 1
                 return (
-                    f"--seeds: found {numbers(seeds)}, a choice among the seeds {numbers(past.seeds)} of attempt {number}, "
-                    f"which failed; allowed are all of these, or none of them, such as "
+                    f"--seeds: found {numbers(seeds)}, a choice among the seeds {numbers(past.seeds)} of "
+                    f"attempt {number}, which failed; allowed are all of these, or none of them, such as "
                     f"{fresh}-{fresh + len(self.curriculum.seeds) - 1}"
                 )
         return ""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,6 +165,18 @@ def _json(run: Run, name: str) -> dict[str, Any] | None:
         run.troubles.append(f"{name} holds a {type(found).__name__} where an object is expected.")
         return None
     return found
+
+
+def rendered(template: str, **facts: Any) -> str:
+    """A page from one of the templates beside this module."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("arena.pages", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.tests["words"] = lambda cell: sum(c.isalpha() for c in cell) > 0.6 * len(cell)
+    environment.filters["whole"] = lambda text: re.sub(r" (?=[%$](?!\w))", "\N{NO-BREAK SPACE}", text)  # no lone units
+    return environment.get_template(template).render(**facts)
 
 
 def spell(e: Estimate) -> str:

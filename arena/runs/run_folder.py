@@ -23,6 +23,8 @@ from typing import Any
 
 from arena.scenario import Scenario, ScenarioError, dump, loads
 
+START = "start"
+"""Folder of a run whose learning starts from given weights: `<role>.npz` and `.json`, as members of a league."""
 RUN_VERSION = 1
 """Format of a run folder; raised when an older program could not read what a newer one writes."""
 SCENARIO, PROVENANCE, STATUS = "scenario.resolved.yaml", "provenance.json", "status.json"
@@ -169,15 +171,23 @@ class RunFolder:
         return None
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, doing: str = "training") -> Iterator[None]:
         """Hold the folder for one process; raises RunFolderError when another one that lives holds it."""
-        path = self.path / "running.pid"
-        holder = 0
-        with contextlib.suppress(OSError, ValueError):
-            holder = int(path.read_text())
-        if holder not in (0, os.getpid()) and _alive(holder):
-            raise RunFolderError(f"{self.path}: process {holder} is training here; wait for it or stop it")
-        self.write_text("running.pid", str(os.getpid()))
+        path, own = self.path / "running.pid", self.path / f"running.{os.getpid()}"
+        self.write_text(own.name, str(os.getpid()))
+        try:
+            while True:
+                with contextlib.suppress(FileExistsError):
+                    os.link(own, path)  # in one step with its content; unlike a rename it never replaces
+                    break
+                holder = 0
+                with contextlib.suppress(OSError, ValueError):
+                    holder = int(path.read_text())
+                if holder not in (0, os.getpid()) and _alive(holder):
+                    raise RunFolderError(f"{self.path}: process {holder} is {doing} here; wait for it or stop it")
+                path.unlink(missing_ok=True)
+        finally:
+            own.unlink(missing_ok=True)
         try:
             yield
         finally:
@@ -217,13 +227,13 @@ def provenance(scenario: Scenario, argv: list[str], started: datetime) -> dict[s
         "seed": scenario.training.seed,
         "argv": argv,
         "started": started.isoformat(timespec="seconds"),
-        "git": _git(),
+        "git": git_state(),
         "versions": versions,
         "machine": {"system": platform.system(), "processor": platform.machine(), "cpus": os.cpu_count()},
     }
 
 
-def _git() -> dict[str, Any] | None:
+def git_state() -> dict[str, Any] | None:
     """Commit of the source, and whether files differ from it; none outside a repository."""
     here = Path(__file__).resolve().parent
 

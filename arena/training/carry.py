@@ -16,10 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents.network import Network, Weights
 from arena.layout import Array, Choice
 from arena.markets.market import Role
-
-Weights = Mapping[str, np.ndarray]
+from arena.scenario import Scenario
+from arena.training.prior import priors
+from arena.training.seats import learning_seats
 
 
 class CarryError(ValueError):
@@ -70,6 +72,33 @@ def carry(
         out |= _frames(old, seen, fresh, sees, rows)
         out["log_std"] = np.full_like(fresh["log_std"], np.log(0.5 * initial_std))
     return {key: np.asarray(values, dtype=fresh[key].dtype) for key, values in out.items()}
+
+
+def carried(
+    before: Scenario, networks: Mapping[str, Weights], now: Scenario, rename: Mapping[str, str] | None = None
+) -> dict[str, dict[str, np.ndarray]]:
+    """Starting weights of every role that learns, from the networks of another scenario, by role.
+
+    A role starts from the one of its name, or from the only one there is. Raises CarryError where there is none.
+    """
+    out = {}
+    starts, seats = priors(now.market, now.training.policy), learning_seats(now)
+    roles = {role.name: role for role in before.market.roles}
+    for role in (role for role in now.market.roles if role.name in seats):
+        name = role.name if role.name in networks else next(iter(networks)) if len(networks) == 1 else ""
+        if not name:
+            raise CarryError(f"no role {role.name} learned before; allowed are {', '.join(networks)}")
+        training = now.training
+        fresh = Network(
+            role.observation,
+            starts[role.name],
+            training.hidden,
+            training.activation,
+            training.initial_std,
+            training.seed,
+        )
+        out[role.name] = carry(networks[name], roles[name], fresh.weights(), role, training.initial_std, rename)
+    return out
 
 
 def _last(weights: Weights, tower: str) -> str:

@@ -120,6 +120,10 @@ class SelfPlayLearner(PPOTorchLearner):
         """The networks' weights by name."""
         return {name: self._network(name).weights() for name in sorted(self.module.keys())}
 
+    def load(self, name: str, weights: Weights) -> None:
+        """Give a network these weights; its optimiser's memory stays."""
+        self._network(name).load(weights)
+
     def restart(self, name: str, seed: int) -> None:
         """Give a network fresh weights and its optimiser a fresh memory."""
         network = self._network(name)

@@ -158,6 +158,11 @@ class SelfPlayPPO(PPO):
         """The weights of everything that learns, straight from the learner."""
         return next(iter(self.learner_group.foreach_learner(_weights))).get()
 
+    def start_from(self, weights: Mapping[str, Weights]) -> None:
+        """Let learners go on from given weights, by name; for an algorithm that has not trained yet."""
+        for name, network in weights.items():
+            self.learner_group.foreach_learner(partial(_load, name=name, weights=network))
+
     def profile_weights(self) -> dict[str, dict[str, np.ndarray]]:
         """The weights that are judged: the mean over the run's tail once that has begun, else the newest."""
         return self.tail.mean(self.learner_weights())
@@ -297,6 +302,10 @@ class SelfPlayPPO(PPO):
 
 def _weights(learner: SelfPlayLearner) -> dict[str, dict[str, np.ndarray]]:
     return learner.weights()
+
+
+def _load(learner: SelfPlayLearner, name: str, weights: Weights) -> None:
+    learner.load(name, weights)
 
 
 def _restart(learner: SelfPlayLearner, name: str, seed: int) -> None:
