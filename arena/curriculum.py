@@ -67,8 +67,8 @@ def _guarded(
     from arena.runs.run_folder import RunFolder, RunFolderError
 
     try:
-        curriculum, rungs, path = settings.load(file)
-        ladder = Ladder(curriculum, rungs, str(path), out.absolute())
+        curriculum, rungs, found = settings.load(file)
+        ladder = Ladder(curriculum, rungs, found, out.absolute())
         wanted = [ladder.rung(phase)] if phase else list(rungs)
     except ScenarioError as error:
         return _refuse(str(error))

@@ -208,6 +208,7 @@ def main(
     dashboard: Annotated[bool, typer.Option("--dashboard", help="start Ray's dashboard on 127.0.0.1:8265")] = False,
     resume: Annotated[Path | None, typer.Option(help="continue the run in this folder")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="change a setting: training.games=512")] = None,
+    after: Annotated[Path | None, typer.Option(help="only if this gate of a curriculum has passed and stands")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check the scenario and stop")] = False,
 ) -> None:
     """Option makers and traders learn by self-play; the run measures how far they are from a Nash equilibrium."""
@@ -219,6 +220,11 @@ def main(
         raise typer.BadParameter("name a scenario, or a run folder with --resume")
     if seeds and seed is not None:
         raise typer.BadParameter("give --seed or --seeds, not both")
+    if after is not None:
+        from arena.gates.ladder import refusal
+
+        if why := refusal(after):
+            raise typer.Exit(_refuse(why))
     raise typer.Exit(
         _guarded(
             scenario, out, iterations, seed, seeds, workers, threads, address, dashboard, resume, set_ or [], dry_run

@@ -25,7 +25,8 @@ LAYERS = (
     "markets.*.kit",  # the house finds it by name
     "arena.training",
     "arena.judge",
-    "arena.selfplay arena.evaluate arena.report arena.solve arena.reproduce",
+    "arena.gates",
+    "arena.selfplay arena.curriculum arena.evaluate arena.report arena.solve arena.reproduce",
 )
 LAYER = {room: index for index, rooms in enumerate(LAYERS) for room in rooms.split()}
 ABOVE_THE_RULES = {room.removeprefix("markets.*.") for room in LAYER if room.startswith("markets.*.")}

@@ -17,8 +17,9 @@ from typing import Any, Literal
 from arena.gates import gate as gates
 from arena.gates.gate import DamagedError, Gate
 from arena.gates.judging import asked, roots_of
-from arena.gates.settings import Curriculum, Rung
+from arena.gates.settings import Curriculum, Rung, load
 from arena.gates.sources import source_sha256
+from arena.mistakes import ScenarioError
 from arena.runs.run_folder import METRICS, RunFolder, RunFolderError
 
 State = Literal["closed", "open", "training", "passed", "failed", "stale", "damaged"]
@@ -158,8 +159,8 @@ class Ladder:
                 return {"phase": start.source, "run": one.run, "weights_sha256": one.weights_sha256}
         judged = numbers(gate.seeds) if gate is not None else "none"
         raise ValueError(
-            f"phase {rung.name}: seed {seed} starts from that of phase {start.source}, which was judged on seeds {judged}; "
-            "allowed are these"
+            f"phase {rung.name}: seed {seed} starts from that of phase {start.source}, which was judged on seeds "
+            f"{judged}; allowed are these"
         )
 
     def run_of(
@@ -213,6 +214,30 @@ class Ladder:
                     f"{fresh}-{fresh + len(self.curriculum.seeds) - 1}"
                 )
         return ""
+
+
+def refusal(path: Path) -> str:
+    """Why a gate file does not vouch for what comes after it, one sentence; empty where it has passed and stands.
+
+    It is held against its curriculum, its scenario and the sources of today, and against the gates below it.
+    """
+    folder, phase = path.parent.parent, path.stem
+    try:
+        gate = gates.read(folder, phase)
+    except DamagedError as error:
+        return str(error)
+    if gate is None or path != folder / "gates" / f"{phase}.json":
+        return f"{path}: no such gate; allowed is OUT/curriculum/NAME/gates/PHASE.json"
+    try:
+        curriculum, rungs, file = load(gate.file)
+        ladder = Ladder(curriculum, rungs, file, folder.parent.parent)
+        ladder.path = folder
+        here = ladder.standing(ladder.rung(phase))
+    except ScenarioError as error:
+        return str(error)
+    except KeyError:
+        return f"{path}: the curriculum {gate.file} has no phase {phase} any more"
+    return "" if here.state == "passed" else here.reason if here.state == "closed" else f"gate {phase} is {here.reason}"
 
 
 def phase_file(run: RunFolder) -> dict[str, Any]:

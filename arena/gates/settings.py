@@ -129,8 +129,11 @@ def packaged() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load(path_or_name: str | Path) -> tuple[Curriculum, tuple[Rung, ...], Path]:
-    """Read a curriculum and all its scenarios; also returns the file. Raises ScenarioError with every mistake."""
+def load(path_or_name: str | Path) -> tuple[Curriculum, tuple[Rung, ...], str]:
+    """Read a curriculum and all its scenarios; also returns what finds it again, a shipped name or the file's path.
+
+    Raises ScenarioError with every mistake.
+    """
     path = Path(path_or_name)
     if not path.is_file():
         if str(path_or_name) not in packaged():
@@ -158,7 +161,8 @@ def load(path_or_name: str | Path) -> tuple[Curriculum, tuple[Rung, ...], Path]:
         rungs.append(Rung(phase=phase, scenario=scenario))
     if mistakes:
         raise ScenarioError(mistakes)
-    return curriculum, tuple(rungs), path.resolve()
+    shipped = path.resolve().parent == FOLDER
+    return curriculum, tuple(rungs), path.stem if shipped else str(path.resolve())
 
 
 def _misfits(document: Document, i: int, phase: Phase, scenario: Scenario) -> list[str]:

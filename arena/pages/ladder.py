@@ -47,6 +47,7 @@ def write(folder: Path, name: str, description: str, rows: Sequence[Row]) -> Pat
     following = next((row["name"] for row in rows if row["state"] != "passed"), "")
     headline = f"Phases passed: {len(passed)} of {len(rows)}" + (f"; next: {following}" if following else "")
     page = {
+        "time": clock(sum(row["seconds"] for row in rows)),
         "title": name, "headline": headline, "description": description, "command": "python -m arena.curriculum",
         "rungs": [_rung(i, row, folder) for i, row in enumerate(rows, start=1)][::-1],
     }  # fmt: skip
@@ -81,7 +82,7 @@ def _words(check: Mapping[str, Any]) -> dict[str, Any]:
         if name in told
     ]
     held = sum(one["holds"] for one in check["per_seed"])
-    words = f"{check['kind'].replace('_', ' ')} {check['sign']} {number(check['threshold'], 4)}"
+    words = f"{check['kind'].replace('_', ' ')} {check['sign']} {_plain(check['threshold'])}"
     where = f" in {check['asked']['steps']} steps" if "steps" in check["asked"] else ""
     return {
         "title": words, "measures": KINDS[check["kind"]] + where, "ends": "; ".join(ends), "passed": check["passed"],
@@ -94,7 +95,7 @@ def _who(player: Any) -> str:
 
 
 def _money(told: Mapping[str, Any]) -> str:
-    return number(told["mean"], 4) + ("" if told["exact"] else f" ± {number(told['se'], 2)}")
+    return _plain(told["mean"]) + ("" if told["exact"] else f" ± {number(told['se'], 2)}")
 
 
 def _started(started: Mapping[str, Any]) -> list[str]:
@@ -133,7 +134,11 @@ def rail(check: Mapping[str, Any]) -> str:
     def x(value: float) -> float:
         return LEFT + (RIGHT - LEFT) * min(max((value - low) / (high - low), 0.0), 1.0)
 
-    parts = [f'<path d="M{LEFT} {bottom:.1f}H{RIGHT}" stroke="{MUTED}"/>']
+    first, last = _good(check)
+    start, end = x(max(first, low)), x(min(last, high))
+    parts = [f'<rect x="{start:.1f}" y="{top:.1f}" width="{max(end - start, 0.0):.1f}" height="{bottom - top:.1f}" '
+             f'fill="{COLOURS["passed"]}" fill-opacity=".08"/>',
+             f'<path d="M{LEFT} {bottom:.1f}H{RIGHT}" stroke="{MUTED}"/>']  # fmt: skip
     for value in ticks(low, high, 5):
         parts += [_tick(x(value), bottom), _text(x(value), bottom + 16.0, _plain(value), "middle")]
     parts += [_line(x(at), words, style, top, bottom) for at, words, style in lines if low <= at <= high]
@@ -155,7 +160,7 @@ def rail(check: Mapping[str, Any]) -> str:
             floor += 15.0
             arrow = f"← {', '.join(names)}" if left else f"{', '.join(names)} →"
             parts.append(_text(at, floor, arrow, anchor))
-    title = f"{check['kind']} of {len(seeds)} seeds, gate {check['sign']} {number(check['threshold'], 4)}"
+    title = f"{check['kind']} of {len(seeds)} seeds, gate {check['sign']} {_plain(check['threshold'])}"
     return (
         f'<svg viewBox="0 0 {WIDTH:g} {floor + 6:.0f}" role="img" aria-label="{escape(title)}" fill="none" '
         f'font-family="inherit" font-size="{FONT:g}">{"".join(parts)}</svg>'
@@ -175,6 +180,14 @@ def _lines(check: Mapping[str, Any]) -> list[tuple[float, str, str]]:
     if check["kind"] != "value":
         return bounds
     return [(1.0 + sign * near, words, dash) for near, words, dash in bounds for sign in (-1.0, 1.0)]
+
+
+def _good(check: Mapping[str, Any]) -> tuple[float, float]:
+    """Between which numbers the gate is held."""
+    asked = check["threshold"]
+    if check["kind"] == "value":
+        return 1.0 - asked, 1.0 + asked
+    return (-math.inf, asked) if check["sign"] == "≤" else (asked, math.inf)
 
 
 def _span(values: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
@@ -219,4 +232,5 @@ def _text(x: float, y: float, words: str, anchor: str = "start", colour: str = M
 
 
 def _plain(value: float) -> str:
-    return number(value, 4) if abs(value) < 1000 else number(value)
+    """Four digits, without zeros at the end."""
+    return f"{value + 0.0:.4g}".replace("-", "−") if abs(value) < 1e4 else number(value)
