@@ -8,6 +8,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY arena arena
 COPY agents agents
 COPY scenarios scenarios
+COPY curricula curricula
 RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --constraint constraints.txt '.[dashboard]'
 
 # An ordinary user plays; run folders appear under /arena/runs, which can be mounted.
