@@ -20,7 +20,8 @@ from arena.gates.judging import asked, roots_of
 from arena.gates.settings import Curriculum, Rung, load
 from arena.gates.sources import source_sha256
 from arena.mistakes import ScenarioError
-from arena.runs.run_folder import METRICS, RunFolder, RunFolderError
+from arena.runs.run_folder import METRICS, PROVENANCE, RunFolder, RunFolderError
+from arena.scenario import Scenario
 
 State = Literal["closed", "open", "training", "passed", "failed", "stale", "damaged"]
 PHASE_FILE = "phase.json"
@@ -44,6 +45,7 @@ class Ladder:
         self.curriculum, self.rungs, self.file, self.out = curriculum, tuple(rungs), file, out
         self.path = out / "curriculum" / curriculum.name
         self._sources: dict[tuple[str, ...], str] = {}
+        self._read: dict[Path, str] = {}
 
     def rung(self, name: str) -> Rung:
         """A phase by its name; raises KeyError with a sentence."""
@@ -173,18 +175,25 @@ class Ladder:
         """
         wanted, scenario = self.source_of(rung, seed), rung.seeded(seed)
         for path in sorted((self.out / scenario.name).glob(f"*-{seed}*"), reverse=True):
-            with contextlib.suppress(RunFolderError):
-                run, past = RunFolder.open(path)
-                about = phase_file(run)
-                begun = about.get("started_from") or {}
-                same = past.hash == scenario.hash and {key: begun.get(key) for key in wanted} == wanted
-                if not same or bool(begun) != bool(wanted) or about.get("dropped"):
-                    continue
-                if source and about.get("source_sha256", source) != source:
-                    continue
-                if carried is None or begun.get("carried") == carried:
-                    return run, about
+            run, about = RunFolder(path), phase_file(RunFolder(path))
+            begun = about.get("started_from") or {}
+            if begun_as(run) != scenario.hash or bool(begun) != bool(wanted) or about.get("dropped"):
+                continue
+            if {key: begun.get(key) for key in wanted} != wanted or source not in (
+                "",
+                about.get("source_sha256", source),
+            ):
+                continue
+            if (carried is None or begun.get("carried") == carried) and self._whole(path, scenario):
+                return run, about
         return None
+
+    def _whole(self, path: Path, scenario: Scenario) -> bool:
+        """Whether a run folder can be read and is of this very scenario; each is read once, for YAML is slow."""
+        if path not in self._read:
+            with contextlib.suppress(RunFolderError):
+                self._read[path] = RunFolder.open(path)[1].hash
+        return self._read.get(path) == scenario.hash
 
     def trained(self, rung: Rung, seeds: Sequence[int], source: str = "") -> dict[int, RunFolder]:
         """The finished runs of a phase by seed."""
@@ -238,6 +247,14 @@ def refusal(path: Path) -> str:
     except KeyError:
         return f"{path}: the curriculum {gate.file} has no phase {phase} any more"
     return "" if here.state == "passed" else here.reason if here.state == "closed" else f"gate {phase} is {here.reason}"
+
+
+def begun_as(run: RunFolder) -> str:
+    """The hash of the scenario that a run was begun with, by its provenance; empty where that cannot be read."""
+    try:
+        return str(json.loads((run.path / PROVENANCE).read_text(encoding="utf-8"))["scenario_hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def phase_file(run: RunFolder) -> dict[str, Any]:

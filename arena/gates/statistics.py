@@ -53,7 +53,9 @@ def bounded(columns: Sequence[Array], statistic: Callable[[Array], Array], seed:
     sums = np.add.reduceat(games, starts, axis=0)
     sizes = np.diff(np.append(starts, len(games))).astype(float)
     count = len(starts)
-    drawn = np.random.Generator(np.random.Philox(seed)).multinomial(count, np.full(count, 1.0 / count), RESAMPLES)
+    picked = np.random.Generator(np.random.Philox(seed)).integers(count, size=(RESAMPLES, count))
+    flat = (picked + count * np.arange(RESAMPLES)[:, None]).ravel()
+    drawn = np.bincount(flat, minlength=RESAMPLES * count).reshape(RESAMPLES, count)  # how often each block
     means = (drawn @ sums) / (drawn @ sizes)[:, None]
     low, high = np.quantile(statistic(means), [ERROR, 1.0 - ERROR])
     return Bound(float(statistic(games.mean(axis=0))), float(low), float(high), len(games))

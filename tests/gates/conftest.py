@@ -27,7 +27,8 @@ schema_version: 1
 name: toy
 market: {model: toy}
 players: {t_0: {kind: steady}}
-training: {iterations: 10, games: 32, block: 16, hidden: [8], epochs: 2, minibatch: 320, checkpoint_every: 2, together: 1.0}
+training: {iterations: 10, games: 32, block: 16, hidden: [8], epochs: 2, minibatch: 320, together: 1.0,
+           checkpoint_every: 2}
 evaluation: {games: 64, responders: 1, warm_responders: 0, responder_iterations: 1, responder_games: 16, gap_every: 0,
              tournament_games: 16, members: 2}
 league: {promotion: {every: 4, games: 32}}
