@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import io
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -14,13 +15,14 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
+from arena.gates.settings import Curriculum
 from arena.scenario import Scenario, load, loads, packaged
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FOLDERS = ("arena", "agents", "scenarios", "tests", "docs", "benchmarks", "examples", "monitoring")
+FOLDERS = ("arena", "agents", "scenarios", "curricula", "tests", "docs", "benchmarks", "examples", "monitoring")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = ("arena.selfplay", "arena.evaluate", "arena.report", "arena.solve", "arena.reproduce")
+COMMANDS = ("arena.selfplay", "arena.evaluate", "arena.report", "arena.solve", "arena.reproduce", "arena.curriculum")
 
 
 def text_of(page: Path) -> str:
@@ -196,6 +198,9 @@ def test_yaml_is_a_scenario_or_a_part_of_one(text: str) -> None:
     tree = YAML(typ="safe", pure=True).load(text)
     if "schema_version" in tree:
         assert loads(text).name == tree["name"]
+        return
+    if "phases" in tree:
+        assert Curriculum.model_validate_json(json.dumps(tree), strict=True).name == tree["name"]
         return
     assert set(tree) <= set(Scenario.model_fields)
     shipped = (ROOT / "scenarios" / "two_mm_one_trader.yaml").read_text(encoding="utf-8")

@@ -41,7 +41,9 @@ def row(name: str, state: str, *checks: dict, sentence: str = "", attempts: int 
 
 GOOD = check(
     "score", 0.975, results(0.985, 0.004, 0.975), stretch=0.99, marks={"Whalley–Wilmott x 8": 0.9645, "one width": 0.3},
-    asked={"base": {"kind": "delta_hedge"}, "reference": {"kind": "dp_hedger"}}, told={"base": {"mean": -0.45, "se": 0.002, "exact": False}, "reference": {"mean": -0.37, "se": 0.0, "exact": True}},
+    asked={"base": {"kind": "delta_hedge"}, "reference": {"kind": "dp_hedger"}},
+    told={"base": {"mean": -0.45, "se": 0.002, "exact": False},
+          "reference": {"mean": -0.37, "se": 0.0, "exact": True}},
 )  # fmt: skip
 ROWS = [
     row("hedge", "passed", GOOD, check("deviation", 1.01, results(1.002, 0.001, 1.01, below=True), "≤")),
