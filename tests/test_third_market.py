@@ -345,7 +345,7 @@ OF_THE_DEALER = re.compile(
     r"DealerMarket|maker_names|executor_names|\bmm_|\btrader_|half_spread|\bskew|\.executors\b|\.makers\b"
 )
 ITS_OWN = ("arena/markets/dealer/", "arena/solvers/", "agents/makers.py", "agents/executors.py")
-ITS_OWN += ("agents/optimal_makers.py", "agents/nash.py", "agents/hedged.py")
+ITS_OWN += ("agents/optimal_makers.py", "agents/nash.py", "agents/hedged.py", "arena/markets/book/", "agents/book_")
 STATISTICS = ("arena/league/promotion.py", "arena/runs/estimates.py")  # the skewness of a sample
 
 
