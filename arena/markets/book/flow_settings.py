@@ -139,7 +139,9 @@ class Flow(BaseModel):
             )
         return self
 
-    def _numbers(self) -> "Flow":
+    @property
+    def plain(self) -> "Flow":
+        """The same flow with a preset's numbers spelled out; the public calibration stays a preset."""
         if self.preset is None or self.preset == "aapl_src":
             return self
         return Flow.model_validate(PRESETS[self.preset])
@@ -153,7 +155,7 @@ class Flow(BaseModel):
     @property
     def rates(self) -> Array:
         """Base rates mu [12], 1/s."""
-        base = aapl()["base"] if self.preset == "aapl_src" else self._numbers().base
+        base = aapl()["base"] if self.preset == "aapl_src" else self.plain.base
         return np.array(base if len(base) == TYPES else (*base, *reversed(base)), dtype=float)
 
     @property
@@ -165,7 +167,7 @@ class Flow(BaseModel):
                 out[target, source] = norm
             return out
         if self.preset is not None:
-            return self._numbers().excitation
+            return self.plain.excitation
         if self.matrix:
             return np.array(self.matrix, dtype=float)
         for block, mirrored in ((self.same, False), (self.cross, True)):
@@ -182,7 +184,7 @@ class Flow(BaseModel):
         if self.preset == "aapl_src":
             return _mixed(aapl()["pairs"])
         if self.preset is not None:
-            return self._numbers().components()
+            return self.plain.components()
         norm, kernel = self.excitation, self.kernel
         if isinstance(kernel, PerPair):  # component k is what event k started
             rate = np.array(kernel.rates, dtype=float).T
