@@ -13,7 +13,6 @@ from arena.gates.statistics import Bound
 from arena.judge import final_networks
 from arena.markets.catalogue import kit_of, packages
 from arena.named import recipe_of
-from arena.pages.charts import number
 from arena.runs.run_folder import RunFolder
 
 Say = Callable[[str], None]
@@ -81,13 +80,18 @@ def roots_of(rung: Rung) -> tuple[str, ...]:
 def spell(check: Any, found: Bound) -> str:
     """A number with the bound at which it is judged."""
     if found.exact:
-        return f"{number(found.value, 4)} (exact)"
-    return f"{number(found.value, 4)} (99 % bound {number(check.worse(found), 4)})"
+        return f"{_short(found.value)} (exact)"
+    return f"{_short(found.value)} (99 % bound {_short(check.worse(found))})"
+
+
+def _short(value: float) -> str:
+    """Four digits, without zeros at the end."""
+    return f"{value + 0.0:.4g}".replace("-", "−")
 
 
 def asked(check: Any) -> str:
     """What a check asks."""
-    return f"{check.sign} {number(check.threshold, 4)}"
+    return f"{check.sign} {_short(check.threshold)}"
 
 
 def _result(check: Any, seed: int, run: Path, root: Path, digest: str, bound: Bound, bench: Bench) -> SeedResult:
@@ -109,11 +113,12 @@ def _over_seeds(
     stretch = None if check.stretch is None else sum(bool(one.stretch_holds) for one in results) >= needed
     bounds = [check.worse(one.bound) for one in results]
     middle = sorted(one.value for one in results)[len(results) // 2]
-    at = f"{number(min(bounds), 4)} to {number(max(bounds), 4)}" if len(bounds) > 1 else number(bounds[0], 4)
-    kind = "" if all(one.exact for one in results) else ", bound"
-    sentence = f"{check.kind} {number(middle, 4)}{kind} {at} {asked(check)} in {held} of {len(results)} seeds"
+    ends = f"{_short(min(bounds))} to {_short(max(bounds))}" if len(bounds) > 1 else _short(bounds[0])
+    kind = "" if all(one.exact for one in results) else "bounds "
+    held_by = f"in {held} of {len(results)} seeds"
+    sentence = f"{check.kind.replace('_', ' ')} {_short(middle)} ({kind}{ends}) {asked(check)} {held_by}"
     if not above:
-        sentence += f", and the worst seed is not above {number(check.floor)}"
+        sentence += f", and the worst seed is not above {_short(check.floor)}"
     elif held < needed:
         sentence += f", {needed} are needed"
     return CheckResult(
