@@ -33,7 +33,7 @@ HASHES = {
     "book_two_makers": "928a0cbd9591ce78978afc69ecb2a02add1e57a97e9ae4b934dee1bd4c59de93",
     "book_two_makers_one_trader": "069574c714793f86900b25ba0e0ca63c74ebe1ab17aca0a71029424f7d3c3ae7",
     "execution_game": "41f0a9fcada9035bb23117fa2288baf4f7025f5033e6840a0b961e8fcada4978",
-    "fang_xu_hedged": "6e6006032d6262a39dedc67806b5063af4a573ddab570b62c7493744ab93a8d7",
+    "fang_xu_hedged": "ca52a7f228e78bd35fe0367a1e11c9c3b37c6ced1fdb0a9e7c50a1d9a05968a7",
     "fang_xu_pair": "61cbd4245b720ccf6b6bf3b938de52419cdeddc6d78bfdb6856e6135e09cb807",
     "fang_xu_single": "9331733694cc962ca373823699cecc41b4b4fcdb297f5762ffbf14b85d5435d4",
     "logistic_duel": "102aa4416f8ea3ed5fd69a8a473eb17a4d49ba27fa4e3e837ea02f09c0375fe3",
