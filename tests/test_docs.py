@@ -22,7 +22,10 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FOLDERS = ("arena", "agents", "scenarios", "curricula", "tests", "docs", "benchmarks", "examples", "monitoring")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = ("arena.selfplay", "arena.evaluate", "arena.report", "arena.solve", "arena.reproduce", "arena.curriculum")
+COMMANDS = (
+    "arena.selfplay", "arena.evaluate", "arena.report", "arena.solve", "arena.calibrate", "arena.reproduce",
+    "arena.curriculum",
+)  # fmt: skip
 
 
 def text_of(page: Path) -> str:

@@ -20,13 +20,13 @@ LAYERS = (
     "arena.rollout agents",
     "arena.scenario arena.named arena.mistakes arena.board arena.seating",
     "arena.env arena.runs arena.gaps arena.theory arena.league.tournament",
-    "markets.*.prior markets.*.measures markets.*.theory markets.*.gaps",
+    "markets.*.prior markets.*.measures markets.*.theory markets.*.gaps markets.*.calibration",
     "arena.pages markets.*.sections markets.*.board markets.*.papers",
     "markets.*.kit",  # the house finds it by name
     "arena.training",
     "arena.judge",
     "arena.gates",
-    "arena.selfplay arena.curriculum arena.evaluate arena.report arena.solve arena.reproduce",
+    "arena.selfplay arena.curriculum arena.evaluate arena.report arena.solve arena.calibrate arena.reproduce",
 )
 LAYER = {room: index for index, rooms in enumerate(LAYERS) for room in rooms.split()}
 ABOVE_THE_RULES = {room.removeprefix("markets.*.") for room in LAYER if room.startswith("markets.*.")}

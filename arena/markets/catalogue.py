@@ -67,6 +67,7 @@ class Kit(Protocol):
     ANSWERERS                          modules that answer `arena.solve`, best first; default: none
     value(market, acts, seat)          what a seat earns exactly when these play, or none; default: none
     equilibrium(market)                seat -> recipe: the profile that theory calls the equilibrium; default: none
+    CALIBRATION                        module that `arena.calibrate` fits recorded events with; default: none
     beside(market, acts, lines, seed)  what theory.json holds; default: what theory draws, and the gap
     keep(market, final, acts)          what curves.json holds; default: no such file
     facts(market)                      what a record must carry to be read without the market; default: nothing

@@ -26,6 +26,8 @@ SECTIONS = (
     "paths", "one_game", "attribution", "sharpes", "fills", "manipulations", "execution", "versus", "stylised_facts",
 )  # fmt: skip
 board = Board
+ANSWERERS = ("arena.markets.book.theory.flow",)
+CALIBRATION = "arena.markets.book.calibration.hawkes"
 ACTING = 0.15
 """Share of decisions in which an untrained maker acts: an order needs quiet to come to the front of its queue."""
 

@@ -31,8 +31,10 @@ class Expanded(NamedTuple):
 class Family(Protocol):
     """A shape of kernels with few parameters, common to all pairs."""
 
-    kernels: int
-    """Branching matrices that go with it, K."""
+    @property
+    def kernels(self) -> int:
+        """Branching matrices that go with it, K."""
+        ...
 
     def names(self) -> tuple[str, ...]:
         """What its parameters are called."""

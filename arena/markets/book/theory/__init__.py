@@ -1,0 +1,1 @@
+"""What is known about a book without playing it."""
