@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from arena.layout import STRICT
 from arena.league.settings import LeagueSettings
+from arena.markets.catalogue import part
 from arena.markets.market import Market
 from arena.mistakes import Document, ScenarioError, did_you_mean, override, read, sentences, show
 from arena.named import ByModel, BySeat, Recipe
@@ -41,10 +42,16 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class TrainingSettings(BaseModel):
-    """How the learning seats train: proximal policy optimisation of new against old, `games` games an iteration."""
+    """How the learning seats train: new against old, `games` games an iteration."""
 
     model_config = STRICT
 
+    method: Literal["ppo", "pathwise"] = Field(
+        "ppo",
+        exclude_if=lambda method: method == "ppo",  # so that no scenario written before it has another hash
+        description="ppo: policy gradients of played games; pathwise: gradients through a hedger's band "
+        "(markets that allow it)",
+    )
     iterations: Count = Field(150, description="iterations of one run")
     games: Count = Field(256, description="games per iteration, whatever the number of workers")
     block: Count = Field(
@@ -53,8 +60,8 @@ class TrainingSettings(BaseModel):
     epochs: Count = Field(4, description="passes over an iteration's decisions")
     minibatch: Count = Field(4096, description="decisions per gradient step")
     learning_rate: Positive = Field(1e-3, description="Adam step size at the start")
-    schedule: Literal["linear", "constant"] = Field(
-        "linear", description="linear: the step size falls to 0 at the last iteration"
+    schedule: Literal["linear", "constant", "cosine"] = Field(
+        "linear", description="linear, cosine: the step size falls to 0 at the last iteration"
     )
     clip: Positive = Field(0.2, description="clip range of the probability ratio")
     gradient_clip: Positive = Field(0.5, description="largest gradient norm")
@@ -127,6 +134,10 @@ class EvaluationSettings(BaseModel):
     seed: int = Field(1_000_003, ge=0, description="seed of evaluation games, apart from training's")
 
 
+def _unknown(market: Market) -> str:
+    return "this market has no gradient through what its players do"
+
+
 class Scenario(BaseModel):
     """A frozen, checked scenario; see `load`."""
 
@@ -151,6 +162,12 @@ class Scenario(BaseModel):
         if self.training.together == 0 and max(learning) == 1:
             found = "found 0, where no role has two learning seats and new would meet no old"
             raise ValueError(f"training.together: {found}; allowed is above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _learnable(self) -> Self:
+        if self.training.method == "pathwise" and (why := part(self.market, "no_pathwise", _unknown)(self.market)):
+            raise ValueError(f"training.method: found pathwise; allowed is ppo: {why}")
         return self
 
     @property

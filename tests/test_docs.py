@@ -149,6 +149,16 @@ def test_every_column_of_the_dealer_market_is_in_the_tables() -> None:
         assert fields <= words, f"docs/model.md: no row for {sorted(fields - words)}"
 
 
+def test_every_column_of_the_hedging_market_is_on_its_page() -> None:
+    words = set(re.findall(r"`(\w+)`", prose_of(ROOT / "docs" / "model_hedging.md")))
+    markets = [load(name).market for name in packaged() if name.startswith("hedging")]
+    assert len(markets) == 4
+    for market in markets:
+        layouts = [market.state, *(one for role in market.roles for one in (role.observation, role.action))]
+        fields = {field.name for layout in layouts for field in layout}
+        assert fields <= words, f"docs/model_hedging.md: no word for {sorted(fields - words)}"
+
+
 def test_every_flow_rule_hedge_and_risk_is_in_the_tables() -> None:
     schema = load("two_mm_one_trader").market.model_json_schema()["$defs"]
     kinds = {one["properties"]["kind"]["const"] for one in schema.values() if "kind" in one.get("properties", {})}

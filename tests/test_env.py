@@ -18,9 +18,15 @@ from agents.makers import ConstantSpread
 from arena.env import ArenaEnv, env, parallel_env, raw_env, single_agent
 from arena.game import Game
 from arena.rollout import seeds_of
-from arena.scenario import load, packaged
+from arena.scenario import Scenario, load, packaged
 
 SHORT = load("two_mm_one_trader", ["market.clock.steps=12"])
+
+
+def short(name: str, steps: int) -> Scenario:
+    """A shipped scenario that ends after that many of its own steps."""
+    clock = load(name).market.clock
+    return load(name, [f"market.clock.steps={steps}", f"market.clock.horizon={steps * clock.dt}"])
 
 
 def draw_actions(world: ArenaEnv, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -62,7 +68,7 @@ def assert_same(left: Any, right: Any) -> None:
 
 @pytest.mark.parametrize("name", packaged())
 def test_pettingzoo_parallel_and_aec_tests_pass_without_a_warning(name: str) -> None:
-    scenario = load(name, ["market.clock.steps=12"])
+    scenario = short(name, 12)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*different")  # makers and traders see and do different things
@@ -225,7 +231,7 @@ def test_a_game_is_called_by_its_number() -> None:
 
 @pytest.mark.parametrize("name", packaged())
 def test_an_episode_ends_for_all_at_the_horizon_and_stays_within_its_spaces(name: str) -> None:
-    world = parallel_env(load(name, ["market.clock.steps=6"]))
+    world = parallel_env(short(name, 6))
     history = episode(world, 3)
     assert len(history) == 7
     for step in history:

@@ -36,6 +36,10 @@ HASHES = {
     "fang_xu_hedged": "ca52a7f228e78bd35fe0367a1e11c9c3b37c6ced1fdb0a9e7c50a1d9a05968a7",
     "fang_xu_pair": "61cbd4245b720ccf6b6bf3b938de52419cdeddc6d78bfdb6856e6135e09cb807",
     "fang_xu_single": "9331733694cc962ca373823699cecc41b4b4fcdb297f5762ffbf14b85d5435d4",
+    "hedging_cost": "8e4afe7c3ccc5e3057ecdc7cdd29ef0ffeb7d67884a71c7e98d7a851eaa2c9bf",
+    "hedging_flow": "f8a12e00241b71e0c3bbeaadbf6dcd6f98c3a01a920e3df77d03a473c0279181",
+    "hedging_frictionless": "8de04c2ac43055d6fe33a09ff644167646a43049e4b49d259e3f5d60d9dc6052",
+    "hedging_volatility": "2aaf31c836925935146caf4eb88104710c3b376a5a76b21692193fe330e0e573",
     "logistic_duel": "102aa4416f8ea3ed5fd69a8a473eb17a4d49ba27fa4e3e837ea02f09c0375fe3",
     "logistic_duel_poisson": "dfb0481cb2695b2bc01e6a1af408de51d87f32f305eeb371d77bad905256192c",
     "logistic_duel_time_only": "83e4907345798ad4b5324150fe211c8a6408fafeaaafc9581d558ef767abb56e",
@@ -173,9 +177,11 @@ IMPOSSIBLE = {
     "training.discount=1.5": "training.discount: found 1.5; allowed is 1 or less",
     "training.hidden=[]": "training.hidden: found a list of 0; allowed is at least 1 entries",
     "evaluation.confidence=1": "evaluation.confidence: found 1; allowed is less than 1",
-    "market.model=deler": "market.model: found 'deler'; allowed is 'book' or 'dealer' (did you mean 'dealer'?)",
+    "market.model=deler": "market.model: found 'deler'; allowed is 'book', 'dealer' or 'hedging'"
+    " (did you mean 'dealer'?)",
     "market=3": "market: found 3; allowed is a mapping with the keys model, clock, flow, depth, fees,"
-    " makers, executors, observe, turns, warm_up, underlying, products, mark, executors_observe",
+    " makers, executors, observe, turns, warm_up, underlying, products, mark, executors_observe, book,"
+    " hedge, risk",
     "players=3": "players: found 3; allowed is a mapping",
     "players.mm_0.kind=twapp": "players.mm_0.kind: found 'twapp'; allowed is 'constant_spread', 'avellaneda_stoikov',"
     " 'gueant_lehalle', 'hjb_maker', 'gibbs_maker', 'mpe_maker', 'nash_maker', 'learned', 'snapshot'",

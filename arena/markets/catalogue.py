@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from arena.markets.market import Market
 
-BUILT_IN = {"dealer": "arena.markets.dealer", "book": "arena.markets.book"}
+BUILT_IN = {"dealer": "arena.markets.dealer", "book": "arena.markets.book", "hedging": "arena.markets.hedging"}
 DEFAULT = "dealer"
 """The model of a market whose settings name none."""
 GROUP = "option_arena.markets"
@@ -59,6 +59,7 @@ class Kit(Protocol):
     rivals(market, seat, others)       name -> recipe that comparisons put in a seat, tuned; default: its baselines
     prior(market)                      role -> where learning starts (`training.prior`); default: read off `naive`
     responder(market)                  training settings of best responders that differ here; default: none
+    no_pathwise(market)                why `training.method: pathwise` cannot train here, or nothing; default: it cannot
     ENGINES                            exact engines of the Nash gap, best first; the search comes after them always
 
     how a run is judged

@@ -25,6 +25,14 @@ NEW, EXPLOITER = -1, -2
 LEARNERS = {NEW: "", EXPLOITER: "_exploiter"}
 """What a learner's name adds to its role's: the modules are `maker` and, if switched on, `maker_exploiter`."""
 
+GAMES = 1
+"""Key of the training games' seeds, apart from every other use of a run's seed."""
+
+
+def block_seeds(seed: int, iteration: int, block: int, games: int) -> np.ndarray:
+    """Seeds of the games of one block, uint64 [games]: a hash of run seed, iteration and block alone."""
+    return np.random.SeedSequence([seed, GAMES, iteration, block]).generate_state(games, np.uint64)
+
 
 class Track(NamedTuple):
     """What one learner saw, did and earned; C columns are (seat, game) pairs."""

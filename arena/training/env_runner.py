@@ -23,12 +23,9 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED, NUM_ENV_STEPS_SAMPLED
 from agents.network import Weights
 from arena.game import Game
 from arena.scenario import Scenario
-from arena.training.block import NEW, Lineup, play_block
+from arena.training.block import NEW, Lineup, block_seeds, play_block
 from arena.training.learner import Sample, action_space, fingerprint, observation_space
 from arena.training.seats import learner_names, learning_seats, scripted_acts
-
-GAMES = 1
-"""Key of the training games' seeds, apart from every other use of a run's seed."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +42,6 @@ class Order:
     lineups: Sequence[Mapping[str, Lineup]]
     members: Mapping[str, Any] = field(default_factory=dict)
     member_fingerprints: Mapping[str, str] = field(default_factory=dict)
-
-
-def block_seeds(seed: int, iteration: int, block: int, games: int) -> np.ndarray:
-    """Seeds of the games of one block, uint64 [games]: a hash of run seed, iteration and block alone."""
-    return np.random.SeedSequence([seed, GAMES, iteration, block]).generate_state(games, np.uint64)
 
 
 class Failure:

@@ -27,7 +27,9 @@ from agents.heads import Prior
 from agents.network import Network, Weights
 from arena.layout import Choice
 from arena.markets.market import Role
-from arena.training.block import Played
+from arena.scenario import Scenario
+from arena.training import pathwise
+from arena.training.block import Played, block_seeds
 from arena.training.connector import make_batch
 from arena.training.responder import learning_rate, set_exploration
 from arena.training.surrogate import make_optimizer, update
@@ -173,6 +175,8 @@ class SelfPlayLearner(PPOTorchLearner):
         settings, iteration = self.config.learner_config_dict["training"], samples[0].iteration
         tracks = [sample.played.tracks[name] for sample in samples if name in sample.played.tracks]
         network, optimizer = self._network(name), self.get_optimizer(name)
+        if settings.method == "pathwise":
+            return self._learn_pathwise(network, optimizer, iteration, len(samples))
         batch = make_batch(tracks, network, settings.discount, settings.gae_lambda, settings.control_variate)
         step_size = learning_rate(settings, iteration, settings.iterations)
         optimizer.param_groups[0]["lr"] = step_size
@@ -180,6 +184,17 @@ class SelfPlayLearner(PPOTorchLearner):
         seen = update(network, optimizer, batch, settings, torch.Generator().manual_seed(key))
         set_exploration(network, settings, iteration + 1, settings.iterations)
         return seen | {"lr": step_size}
+
+    def _learn_pathwise(
+        self, network: Network, optimizer: torch.optim.Optimizer, iteration: int, blocks: int
+    ) -> dict[str, float]:
+        """One step along the gradient through the band, on the games that were played."""
+        scenario = Scenario.model_validate_json(self.config.env_config["scenario"])
+        settings = scenario.training
+        optimizer.param_groups[0]["lr"] = step_size = learning_rate(settings, iteration, settings.iterations)
+        seeds = [block_seeds(settings.seed, iteration, block, settings.block) for block in range(blocks)]
+        paths = pathwise.record(scenario.market, np.concatenate(seeds))
+        return pathwise.update(network, optimizer, paths, settings.gradient_clip) | {"lr": step_size}
 
     def _network(self, name: str) -> Network:
         return self.module[name].unwrapped().network

@@ -24,8 +24,8 @@ from arena.league.league import League
 from arena.league.promotion import EveryRound
 from arena.league.snapshot import Member
 from arena.scenario import Scenario
-from arena.training.block import EXPLOITER, LEARNERS
-from arena.training.env_runner import BatchedEnvRunner, Failure, Order, block_seeds, play_or_report
+from arena.training.block import EXPLOITER, LEARNERS, block_seeds
+from arena.training.env_runner import BatchedEnvRunner, Failure, Order, play_or_report
 from arena.training.learner import Sample, SelfPlayLearner, fingerprint, module_spec
 from arena.training.lineups import deal, draw_slots, group_count
 from arena.training.prior import priors

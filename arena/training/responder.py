@@ -46,8 +46,10 @@ class LearningSettings(UpdateSettings, Protocol):
 
 
 def learning_rate(settings: LearningSettings, iteration: int, iterations: int) -> float:
-    """The step size of iteration 0, 1, … of a run: constant, or falling linearly to 0 after the last."""
+    """The step size of iteration 0, 1, … of a run: constant, or falling to 0 after the last on a line or a cosine."""
     left = 1.0 if settings.schedule == "constant" else max(0.0, 1.0 - iteration / iterations)
+    if settings.schedule == "cosine":
+        left = 0.5 * (1.0 - math.cos(math.pi * left))
     return settings.learning_rate * left
 
 

@@ -109,10 +109,12 @@ def alarms(history: Sequence[Mapping[str, Any]], learners: Sequence[str]) -> lis
     """What is wrong with the newest of these iterations, one sentence each."""
     line, found = history[-1], []
     for name in learners:
-        if f"return/{role_of(name)}" not in line or f"value_loss/{name}" not in line:
+        losses = {f"value_loss/{name}", f"policy_loss/{name}"}  # who learns without a critic has the second alone
+        if f"return/{role_of(name)}" not in line or not losses & line.keys():
             found.append(f"{name}: no numbers in this iteration; nothing was played or learned, or they are not finite")
             continue
-        recent = [one.get(f"explained_variance/{name}", 0.0) for one in history[-STUCK:]]
+        critic = f"explained_variance/{name}"
+        recent = [one[critic] for one in history[-STUCK:] if critic in one]
         if len(recent) == STUCK and max(recent) <= 0.0:
             found.append(f"{name}: the critic explained nothing in {STUCK} iterations (explained variance at most 0)")
         if line.get(f"passive/{name}", 0.0) > 0.0:

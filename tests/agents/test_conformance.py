@@ -16,7 +16,8 @@ from arena.scenario import load, packaged
 
 def recipes(classes: Sequence[Any]) -> list[Any]:
     """Each class with its defaults; what would be tuned gets a number, for speed."""
-    return [one(risk_aversion=0.5) if "risk_aversion" in one.model_fields else one() for one in classes]
+    numbers = {"risk_aversion": 0.5, "games": 16}
+    return [one(**{name: numbers[name] for name in numbers if name in one.model_fields}) for one in classes]
 
 
 CASES = [
@@ -32,6 +33,7 @@ CASES = [
 MAKERS_TRADERS = {
     "acas", "logistic_duel", "logistic_duel_poisson", "logistic_duel_time_only", "mean_field", "noise_factor",
 }  # fmt: skip
+ONE_CONTRACT = {"hedging_frictionless", "hedging_cost", "hedging_volatility"}
 DUELS = {"option_duel", "option_duel_against_as", "option_duel_literal"}
 KNOWN = {  # who plays the answer of a solved problem, and the shipped scenarios that are such problems
     "nash_maker": MAKERS_TRADERS,
@@ -40,6 +42,7 @@ KNOWN = {  # who plays the answer of a solved problem, and the shipped scenarios
     "hjb_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", *DUELS},
     "gibbs_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", *DUELS},
     "mpe_maker": DUELS,
+    **dict.fromkeys(("dp_hedger", "leland", "minimum_variance"), ONE_CONTRACT),
 }
 
 
@@ -82,7 +85,7 @@ def test_acts_are_plain_functions_of_one_game(name: str, agent: str, recipe: Any
         mask = role.observation.slice("allowed")
         seen[:, mask] = rng.integers(0, 2, size=(9, mask.stop - mask.start))
         seen[:, mask.start + role.action.idle] = 1.0
-    needed = {"maker": "inventory", "executor": "to_trade"}[role.name]
+    needed = {"maker": "inventory", "executor": "to_trade"}.get(role.name, "time_left")
     if needed not in role.observation and recipe.kind not in BLIND:
         with pytest.raises(ValueError, match=r"observe\.own must be true"):  # what the market hides is said
             recipe.sit(market, agent)

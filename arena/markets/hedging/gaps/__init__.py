@@ -1,0 +1,1 @@
+"""The exact best response in hedging markets of one contract."""

@@ -1,0 +1,1 @@
+"""What a hedging market is to a solver."""

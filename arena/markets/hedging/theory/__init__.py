@@ -1,0 +1,1 @@
+"""What theory says about a hedging market."""
