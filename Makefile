@@ -1,7 +1,7 @@
 # Everything runs in .venv, whatever environment is active. `make PYTHON=python3.12 ...` picks the interpreter it is made from.
 PYTHON ?= python3
 SCENARIO ?= scenarios/two_mm_one_trader.yaml
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+PYTEST_ARGS ?= -n 2 --dist loadfile
 # `make lock` renews everything but torch, whose newest release may exist as a multi-gigabyte GPU build only.
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 

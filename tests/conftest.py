@@ -34,26 +34,23 @@ hypothesis.settings.load_profile("arena")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let xdist deal groups in the order below instead of by their number of tests."""
+    """Let xdist deal files in the order below instead of by their number of tests."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the groups: marks that come after it are not seen
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal whole files to xdist workers (--dist loadgroup), and everything that needs Ray to one of them.
+    """Deal files (--dist loadfile) that need Ray first, for they take longest, then those of the solvers.
 
-    That longest group is dealt first, then the solvers, which need no kernel of a market: two workers that begin with
-    the same market would both compile it.
+    These need no kernel of a market: two workers that begin with the same market would both compile it.
     """
     for item in items:
         if "ray_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.ray)
         if item.get_closest_marker("ray") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(RAY_LIMIT))
-        group = "ray" if item.get_closest_marker("ray") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: (not item.get_closest_marker("ray"), "solvers" not in item.path.parts))
+    long = {item.path for item in items if item.get_closest_marker("ray")}
+    items.sort(key=lambda item: (item.path not in long, "solvers" not in item.path.parts))
 
 
 class StoppedClock(event.Listener):

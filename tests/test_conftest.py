@@ -26,8 +26,14 @@ def test_compiling_a_kernel_does_not_count_against_a_tests_limit(pytestconfig: p
     assert left - signal.getitimer(signal.ITIMER_REAL)[0] > 0.1  # it runs on
 
 
-def test_a_file_is_dealt_to_one_worker(request: pytest.FixtureRequest) -> None:
-    mark = request.node.get_closest_marker("xdist_group")
-    assert mark.args == (str(request.path),)
-    if "PYTEST_XDIST_WORKER" in os.environ and request.config.getvalue("loadgroup"):
-        assert request.node.nodeid.endswith(f"@{mark.args[0]}")  # else every worker makes every fixture of every file
+WORKERS: list[str] = []
+
+
+def test_a_file_is_dealt_to_one_worker() -> None:
+    WORKERS.append(os.environ.get("PYTEST_XDIST_WORKER", ""))
+
+
+def test_which_is_the_worker_of_all_its_tests(request: pytest.FixtureRequest) -> None:
+    if any(item.name == "test_a_file_is_dealt_to_one_worker" for item in request.session.items):
+        assert [os.environ.get("PYTEST_XDIST_WORKER", "")] == WORKERS  # else every worker makes a file's fixtures
+    assert "--dist loadfile" in (request.config.rootpath / "Makefile").read_text(encoding="utf-8")

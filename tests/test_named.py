@@ -17,6 +17,7 @@ from arena.markets.market import Clock, Role, Rows
 from arena.mistakes import ScenarioError
 from arena.scenario import Scenario, dump, json_schema, load, loads
 
+MODELS = ", ".join(f"'{name}'" for name in sorted(catalogue.BUILT_IN))
 TEXT = """schema_version: 1
 name: well
 market:
@@ -89,7 +90,7 @@ def test_it_loads_and_what_is_resolved_loads_back() -> None:
         (("depths", "dephts"), 6, "market.dephts: unknown key; allowed are model, clock, depths (did you mean"),
         (("[1, 2.5]", "[1, '2']"), 6, "market.depths[1]: found '2'; allowed is a number"),
         (("steps: 3", "steps: 0"), 5, "market.clock.steps: found 0; allowed is 1 or more"),
-        (("model: well", "model: wel"), 4, "market.model: found 'wel'; allowed is 'dealer' or 'well' (did you mean"),
+        (("model: well", "model: wel"), 4, f"market.model: found 'wel'; allowed is {MODELS} or 'well' (did you mean"),
         (("litres: 2", "litres: 0"), 8, "players.a.litres: found 0; allowed is greater than 0"),
         (("litres: 2", "litres: 5"), 8, "players.a.litres: found 5; allowed is 4 or less"),
         (("litres: 2", "liters: 2"), 8, "players.a.liters: unknown key; allowed are kind, litres (did you mean"),
@@ -124,7 +125,9 @@ def test_a_dealer_is_told_its_own_players() -> None:
 
 def test_the_schema_lists_every_market_and_every_player() -> None:
     schema = json_schema()
-    assert {one["$ref"] for one in schema["properties"]["market"]["oneOf"]} == {"#/$defs/DealerMarket", "#/$defs/Well"}
+    assert {one["$ref"] for one in schema["properties"]["market"]["oneOf"]} == {
+        *(f"#/$defs/{catalogue.market_of(name).__name__}" for name in catalogue.BUILT_IN), "#/$defs/Well"
+    }  # fmt: skip
     players = schema["properties"]["players"]["additionalProperties"]["discriminator"]["mapping"]
     assert {"bucket", "constant_spread", "twap", "learned", "snapshot"} <= set(players)
     assert "description" in schema["properties"]["market"]
@@ -133,5 +136,8 @@ def test_the_schema_lists_every_market_and_every_player() -> None:
 def test_a_name_is_taken_once() -> None:
     with pytest.raises(ValueError, match=r"'dealer' is arena.markets.dealer"):
         catalogue.add("dealer", "a_well")
-    with pytest.raises(ValueError, match=r"found 'wells'; allowed are dealer, well; did you mean 'well'\?"):
+    with pytest.raises(
+        ValueError,
+        match=rf"found 'wells'; allowed are {', '.join(sorted(catalogue.BUILT_IN))}, well; did you mean 'well'\?",
+    ):
         catalogue.market_of("wells")
