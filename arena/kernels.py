@@ -49,7 +49,7 @@ def reached(path: Path, roots: tuple[Path, ...]) -> frozenset[Path]:
 @cache
 def _imported(path: Path, roots: tuple[Path, ...]) -> tuple[Path, ...]:
     tree = ast.parse(path.read_bytes())
-    files = (_file_of(name, roots) for statement in _at_top(tree.body) for name in _names(statement))
+    files = (_file_of(name, roots) for statement in _at_top(tree.body) for name in modules_named(statement))
     return tuple(dict.fromkeys(file for file in files if file is not None))
 
 
@@ -62,13 +62,13 @@ def _at_top(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _at_top(getattr(statement, part, []))
 
 
-def _names(statement: ast.stmt) -> Iterator[str]:
-    """Dotted names that may be modules: b of `from a import b` is one, or something in a."""
-    if isinstance(statement, ast.Import):
-        yield from (alias.name for alias in statement.names)
-    if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-        yield statement.module
-        yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
+def modules_named(node: ast.AST) -> Iterator[str]:
+    """Dotted names in an import that may be modules: b of `from a import b` is one, or something in a."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _file_of(name: str, roots: tuple[Path, ...]) -> Path | None:

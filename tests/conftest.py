@@ -1,4 +1,4 @@
-"""Shared by all tests: quiet threads, one Ray cluster for the session, how the tests are dealt to xdist workers, and a
+"""Shared by all tests: quiet threads, one Ray cluster a worker, how the tests are dealt to xdist workers, and a
 clock that does not count the compilation of kernels."""
 
 import os
@@ -74,7 +74,7 @@ event.register("numba:compile", StoppedClock())
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """One local Ray cluster with two CPUs, shared by every test that asks for it."""
+    """One local Ray cluster with two CPUs, shared by every test of a worker that asks for it."""
     import ray
 
     from arena.training.session import start_ray

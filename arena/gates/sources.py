@@ -7,11 +7,12 @@ part of it: editing a page, or another game, leaves every verdict as it is.
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from arena.kernels import modules_named
 from arena.markets.catalogue import packages
 
 OURS = ("arena", "agents")
@@ -45,16 +46,7 @@ def closure(roots: Iterable[str]) -> dict[str, Path]:
 @lru_cache(maxsize=1024)
 def _imported(path: Path, changed: int) -> tuple[str, ...]:
     """What a file imports that may be a module of ours; `changed` makes an edited file another question."""
-    return tuple(_names(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def _names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(name for node in ast.walk(ast.parse(path.read_bytes())) for name in modules_named(node))
 
 
 def _file(module: str) -> Path | None:

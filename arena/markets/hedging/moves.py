@@ -108,6 +108,15 @@ def worth(spot, log_spot, strike, log_strike, put, sd):
     return spot * first - strike * second - put * (spot - strike), first - put, density * inverse / spot, density
 
 
+@njit(**INLINE)
+def vacant(quantity):
+    """Whether a slot is free in all games of a block: then nothing is to be done for it."""
+    some = 0
+    for g in range(quantity.shape[0]):
+        some |= quantity[g] != 0.0
+    return some == 0
+
+
 @njit(fastmath=FAST, error_model="numpy")
 def remark(size, number, cumulated, effective, state, step, lo, hi, moved, sd):
     """Marks the book after the move of `step`, into `moved` [W] what it gained; what expires settles in cash.
@@ -121,10 +130,7 @@ def remark(size, number, cumulated, effective, state, step, lo, hi, moved, sd):
         moved[g] = 0.0
     for j in range(slots):
         quantity = state[slot_row(QUANTITY, slots, j), lo:hi]
-        some = 0
-        for g in range(moved.shape[0]):
-            some |= quantity[g] != 0.0
-        if some == 0:
+        if vacant(quantity):
             continue
         left = state[slot_row(LEFT, slots, j), lo:hi]
         strike, log_strike = state[slot_row(STRIKE, slots, j), lo:hi], state[slot_row(LOG_STRIKE, slots, j), lo:hi]
@@ -177,16 +183,12 @@ def survey(size, state, lo, hi):
         row[:] = 0.0
     for j in range(slots):
         q = state[slot_row(QUANTITY, slots, j), lo:hi]
-        some = 0
-        for g in range(live.shape[0]):
-            one = q[g] != 0.0
-            live[g] += 1.0 if one else 0.0
-            some |= one
-        if some == 0:
+        if vacant(q):
             continue
         first, second = state[slot_row(DELTA, slots, j), lo:hi], state[slot_row(GAMMA, slots, j), lo:hi]
         third = state[slot_row(VEGA, slots, j), lo:hi]
         for g in range(live.shape[0]):
+            live[g] += 1.0 if q[g] != 0.0 else 0.0
             delta[g] += q[g] * first[g]
             gamma[g] += q[g] * second[g]
             vega[g] += q[g] * third[g]

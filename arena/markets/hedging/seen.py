@@ -22,7 +22,7 @@ from arena.markets.hedging.columns import (
     SPOT,
     slot_row,
 )
-from arena.markets.hedging.moves import LEAST, deviation
+from arena.markets.hedging.moves import LEAST, deviation, vacant
 from arena.markets.hedging.tables import (
     BAND,
     BUCKETS,
@@ -117,10 +117,7 @@ def _greeks(size, number, bounds, state, observation, column, lo, hi, work):
         parts[b][:] = 0.0
     for j in range(slots):
         q = state[slot_row(QUANTITY, slots, j), lo:hi]
-        some = 0
-        for g in range(row.shape[0]):
-            some |= q[g] != 0.0
-        if some == 0:
+        if vacant(q):
             continue
         left = state[slot_row(LEFT, slots, j), lo:hi]
         first, second = state[slot_row(DELTA, slots, j), lo:hi], state[slot_row(GAMMA, slots, j), lo:hi]
