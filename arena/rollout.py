@@ -76,13 +76,13 @@ def play(game: Game, players: Mapping[str, Act], seeds: NDArray[np.uint64], *, t
             for seat, agent in enumerate(role.agents):
                 game.action[name][:, seat] = players[agent](observation[name][:, seat], noise[name][:, seat])
         if state is not None and seen is not None and done is not None:
-            state[t] = game.state[rows]
+            np.take(game.state, rows, axis=0, out=state[t], mode="clip")  # straight there; "raise" would buffer
             for name in game.roles:
                 seen[name][t], done[name][t] = observation[name], game.action[name]
         for name, reward in game.advance().items():
             rewards[name][t] = reward
     if state is not None:
-        state[-1] = game.state[rows]
+        np.take(game.state, rows, axis=0, out=state[-1], mode="clip")
     return Rollout(
         agents={name: role.agents for name, role in game.roles.items()},
         rewards=rewards,

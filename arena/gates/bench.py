@@ -216,7 +216,10 @@ class Bench:
         recipes = known(self.market)
         if recipes is None:
             raise GateError(f"{self.scenario.name}: theory names no equilibrium of this market")
-        return {seat: recipe.sit(self.market, seat) for seat, recipe in recipes.items()}
+        try:
+            return {seat: recipe.sit(self.market, seat) for seat, recipe in recipes.items()}
+        except ValueError as error:
+            raise GateError(f"{self.scenario.name}: the equilibrium's players cannot sit: {error}") from None
 
     def equilibrium(self) -> Acts:
         """The acts of the equilibrium that theory names; raises GateError where it names none."""

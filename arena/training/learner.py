@@ -8,7 +8,7 @@ numbers of passes) and pays milliseconds of bookkeeping per minibatch.
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import gymnasium as gym
@@ -189,12 +189,15 @@ class SelfPlayLearner(PPOTorchLearner):
         self, network: Network, optimizer: torch.optim.Optimizer, iteration: int, blocks: int
     ) -> dict[str, float]:
         """One step along the gradient through the band, on the games that were played."""
-        scenario = Scenario.model_validate_json(self.config.env_config["scenario"])
-        settings = scenario.training
+        settings = self._scenario.training
         optimizer.param_groups[0]["lr"] = step_size = learning_rate(settings, iteration, settings.iterations)
         seeds = [block_seeds(settings.seed, iteration, block, settings.block) for block in range(blocks)]
-        paths = pathwise.record(scenario.market, np.concatenate(seeds))
+        paths = pathwise.record(self._scenario.market, np.concatenate(seeds))
         return pathwise.update(network, optimizer, paths, settings.gradient_clip) | {"lr": step_size}
+
+    @cached_property
+    def _scenario(self) -> Scenario:
+        return Scenario.model_validate_json(self.config.env_config["scenario"])
 
     def _network(self, name: str) -> Network:
         return self.module[name].unwrapped().network

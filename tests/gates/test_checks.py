@@ -152,6 +152,13 @@ def test_what_no_engine_knows_is_refused(toy: Bench) -> None:
         check(kind="against", opponent={"kind": "steady"}, at_least=0.97).measure(toy)
 
 
+def test_an_equilibrium_outside_its_theory_is_refused_in_a_sentence() -> None:
+    scenario = load("fang_xu_hedged")
+    bench = Bench(scenario, {"maker": maker(scenario)}, "mm_0", 2, None)
+    with pytest.raises(GateError, match=r"fang_xu_hedged: the equilibrium's players cannot sit: .*hedging"):
+        check(kind="value", within=0.03).measure(bench)
+
+
 def test_a_deviation_counts_only_where_the_mean_is_0_and_in_other_clocks_too(toy: Bench) -> None:
     """The toy's P&L has a mean that is not 0, so that its bound is infinite; the ratio itself is what it is."""
     asked = check(kind="deviation", base={"kind": "steady", "action": 1}, at_most=1.01)

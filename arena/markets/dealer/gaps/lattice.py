@@ -116,20 +116,20 @@ def responses(market: DealerMarket, acts: Mapping[str, Act]) -> dict[str, Respon
     if why := obstacle(market):
         raise ValueError(why)
     tables = {seat: tabulate(market, acts[seat]) for seat in market.maker_names}
-    start = tuple(int(q) + _inventories(market).size // 2 for q in market.mean_inventories())
     if market.makers.count == 1:
         seat = market.maker_names[0]
         problem = maker_problem(market, seat)
         best = solve_in_steps(problem, market.clock.steps)
-        value = float(value_in_steps(problem, tables[seat])[0][start])
-        return {seat: Response(value, float(best.value[0][start]), tables[seat], best.distance)}
+        at = _start(market, seat)
+        value = float(value_in_steps(problem, tables[seat])[0][at])
+        return {seat: Response(value, float(best.value[0][at]), tables[seat], best.distance)}
     out: dict[str, Response] = {}
     first, second = market.maker_names
     for seat, other in ((first, second), (second, first)):
-        duel, at = duel_problem(market, seat), start if seat == first else start[::-1]
+        duel, at = duel_problem(market, seat), _start(market, seat)
         if (
             out
-            and at == start
+            and at == _start(market, first)
             and duel == duel_problem(market, first)
             and np.array_equal(tables[first], tables[second])
         ):
@@ -145,13 +145,17 @@ def value(market: DealerMarket, acts: Mapping[str, Act], seat: str) -> float | N
     """What a seat earns when these act, exactly; none where the market or an act is beyond the lattice."""
     if obstacle(market) or not follows_tables(market, acts):
         return None
-    start = tuple(int(q) + _inventories(market).size // 2 for q in market.mean_inventories())
-    own = tabulate(market, acts[seat])
+    own, at = tabulate(market, acts[seat]), _start(market, seat)
     if market.makers.count == 1:
-        return float(value_in_steps(maker_problem(market, seat), own)[0][start])
-    first, second = market.maker_names
-    other, at = (second, start) if seat == first else (first, start[::-1])
+        return float(value_in_steps(maker_problem(market, seat), own)[0][at])
+    (other,) = set(market.maker_names) - {seat}
     return float(evaluate_in_steps(duel_problem(market, seat), own, tabulate(market, acts[other])).value[0][at])
+
+
+def _start(market: DealerMarket, seat: str) -> tuple[int, ...]:
+    """The node that games start from, a seat's own inventory first."""
+    nodes = tuple(int(q) + _inventories(market).size // 2 for q in market.mean_inventories())
+    return nodes if seat == market.maker_names[0] else nodes[::-1]
 
 
 def _observations(market: DealerMarket) -> NDArray[np.float32]:
