@@ -30,6 +30,11 @@ def test_references_and_their_solvers_count() -> None:
     )
 
 
+def test_the_ladder_of_one_rung_has_the_phase_of_the_whole_one() -> None:
+    _, (alone,), _ = settings.load("quoting")
+    assert alone.hash == next(rung.hash for rung in RUNGS if rung.name == alone.name)
+
+
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A market `own` of two modules, one of which it imports inside a function, and another market."""
