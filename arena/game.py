@@ -1,6 +1,6 @@
 """A game: B copies of one market played in lock-step, with named columns and a counter for a clock."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,20 @@ _LANES = 8
 """Batches are padded to a multiple of this, so that one game fills the same vector instructions as a thousand."""
 _SKEW = 24
 """Unused columns after the games of a large batch: rows a power of two apart would share the same cache lines."""
+
+
+class Pause(NamedTuple):
+    """Games that stand still between two decisions: all that their future hangs on, padding included."""
+
+    step: int
+    seeds: NDArray[np.uint64]
+    state: NDArray[np.float64]
+    observation: NDArray[np.float32]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.seeds.nbytes + self.state.nbytes + self.observation.nbytes
 
 
 class Game:
@@ -93,6 +107,21 @@ class Game:
         self.step_index = 0
         rules = self._rules
         rules.begin(*rules.parameters, self._seeds, self._state, self._observation)
+        return self.observation
+
+    def pause(self) -> Pause:
+        """A copy of where the games stand, from which any game of this market and batch goes on."""
+        return Pause(self.step_index, self._seeds.copy(), self._state.copy("A"), self._observation.copy("A"))
+
+    def resume(self, pause: Pause) -> Views:
+        """Goes on from a pause, bitwise as if there had been none; returns the observations.
+
+        Raises ValueError for a pause of another market or batch.
+        """
+        if pause.state.shape != self._state.shape or pause.observation.shape != self._observation.shape:
+            raise ValueError(f"resume needs a state of shape {self._state.shape}, found {pause.state.shape}")
+        self.step_index = pause.step
+        self._seeds[:], self._state[:], self._observation[:] = pause.seeds, pause.state, pause.observation
         return self.observation
 
     def step(self, actions: Views) -> Views:

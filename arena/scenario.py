@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 
 from arena.layout import STRICT
+from arena.league.promotion import EveryRound
 from arena.league.settings import LeagueSettings
 from arena.markets.catalogue import part
 from arena.markets.market import Market
@@ -41,6 +42,25 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+class PastReturns(BaseModel):
+    """Imitate decisions of the past that earned more than is expected now: -mean 1{R > V} log pi(a|s)."""
+
+    model_config = STRICT
+    kind: Literal["past_returns"] = "past_returns"
+    weight: Positive = Field(0.1, description="weight of the imitation loss")
+    memory: Count = Field(20_000, description="decisions of the past that are kept")
+
+
+class BestWindow(BaseModel):
+    """Imitate, in every game, the contiguous decisions that earned most together: -mean log pi(a|s)."""
+
+    model_config = STRICT
+    kind: Literal["best_window"] = "best_window"
+    weight: Positive = Field(0.1, description="weight of the imitation loss")
+    memory: Count = Field(20_000, description="decisions of the past that are kept")
+    shortest: Count = Field(10, description="decisions that a window has at least")
+
+
 class TrainingSettings(BaseModel):
     """How the learning seats train: new against old, `games` games an iteration."""
 
@@ -56,6 +76,17 @@ class TrainingSettings(BaseModel):
     games: Count = Field(256, description="games per iteration, whatever the number of workers")
     block: Count = Field(
         64, description="games per fixed block; a worker plays whole blocks, so results do not depend on workers"
+    )
+    segment: int = Field(
+        0,
+        ge=0,
+        exclude_if=lambda segment: segment == 0,  # so that no scenario written before it has another hash
+        description="decisions of every game that an iteration plays, games go on in the next; 0: whole games",
+    )
+    self_imitation: Annotated[PastReturns | BestWindow, Field(discriminator="kind")] | None = Field(
+        None,
+        exclude_if=lambda imitation: imitation is None,
+        description="also imitate what has gone well: past_returns or best_window; none: do not",
     )
     epochs: Count = Field(4, description="passes over an iteration's decisions")
     minibatch: Count = Field(4096, description="decisions per gradient step")
@@ -165,7 +196,31 @@ class Scenario(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _segments(self) -> Self:
+        segment, steps = self.training.segment, self.market.clock.steps
+        if segment and steps % segment:
+            raise ValueError(f"training.segment: found {segment}; allowed is a divisor of market.clock.steps = {steps}")
+        if 0 < segment < steps:
+            if self.training.method == "pathwise":
+                raise ValueError(f"training.segment: found {segment} with method pathwise; allowed is 0, whole games")
+            if isinstance(self.league.promotion, EveryRound):
+                found = f"found {segment} where every round replaces old, and line-ups last for a game"
+                raise ValueError(f"training.segment: {found}; allowed is 0, whole games")
+            lucky = [role.name for role in self.market.roles if role.rows.luck]
+            if self.training.control_variate and lucky:
+                found = f"found true with segments of {segment} decisions, whose luck is not told apart"
+                raise ValueError(f"training.control_variate: {found}; allowed is false")
+        return self
+
+    @property
+    def decisions(self) -> int:
+        """Decisions of a game that one iteration of training plays."""
+        return self.training.segment or self.market.clock.steps
+
+    @model_validator(mode="after")
     def _learnable(self) -> Self:
+        if self.training.method == "pathwise" and self.training.self_imitation is not None:
+            raise ValueError("training.self_imitation: found it with method pathwise; allowed is method ppo")
         if self.training.method == "pathwise" and (why := part(self.market, "no_pathwise", _unknown)(self.market)):
             raise ValueError(f"training.method: found pathwise; allowed is ppo: {why}")
         return self

@@ -71,7 +71,7 @@ def train(
                     result = algorithm.train()
                     seconds, done = time.perf_counter() - started, algorithm.iteration
                     line = line_of(result, agents, seconds)
-                    line["agent_steps_per_s"] = training.games * scenario.market.clock.steps * agents / seconds
+                    line["agent_steps_per_s"] = training.games * scenario.decisions * agents / seconds
                     line["wall_s"] = (history[-1].get("wall_s", 0.0) if history else 0.0) + seconds
                     line["alarms"] = alarms([*history, line], names)
                     history.append(line)

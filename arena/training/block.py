@@ -2,7 +2,7 @@
 
 Everything is games-last in memory, as in the game itself: an observation is [D, cells, games of a cell], so one matrix
 product serves all games of a policy. What a block yields depends on its seeds, weights and line-up alone: not on the
-worker that plays it.
+worker that plays it. Long games may be played a segment at a time: then it depends on where they were paused too.
 """
 
 import math
@@ -15,7 +15,7 @@ import torch
 from agents.heads import head_of
 from agents.learned import LIMIT
 from agents.network import Weights
-from arena.game import Game
+from arena.game import Game, Pause
 from arena.markets.market import Act
 from arena.solvers.perceptron import linear_layers
 from arena.training.frozen import Stack
@@ -43,6 +43,9 @@ class Track(NamedTuple):
     logp: np.ndarray  # float32 [T, C], log-probability of the actions, without its constant for numbers
     surprises: np.ndarray  # float32 [T, S, C], orders less their mean
     held: np.ndarray  # int [H], rows of the observations that say what the seat holds
+    ahead: np.ndarray | None = None  # float32 [D, C], what it saw after the last of them, where the game goes on
+    first: int = 0  # decisions of the game before these
+    left: int = 0  # decisions of the game after these
 
 
 class Lineup(NamedTuple):
@@ -62,6 +65,15 @@ class Played(NamedTuple):
     returns: dict[str, np.ndarray]  # float64 [B, seats]
     volume: dict[str, np.ndarray]  # float64 [B, seats], lots
     clipped: float  # share of action components outside their range, or of choices that were not allowed
+    pause: Pause | None = None  # where the games stand if they are not over
+
+
+class Segment(NamedTuple):
+    """Which part of its games a block plays: from a pause or the start, some decisions unrecorded, some recorded."""
+
+    pause: Pause | None
+    skip: int
+    steps: int
 
 
 class _Learner:
@@ -100,13 +112,17 @@ class _Learner:
         seen, done, logp = self.observations.numpy(), self.actions.numpy(), self.logp.numpy()
         return Track(seen, done, self.rewards, logp, self.surprises, self.held)
 
+    def look_ahead(self, seen: torch.Tensor) -> np.ndarray:
+        """Own columns [D, C] of standardised observations [D, all cells, width]."""
+        return seen.index_select(1, self.cells).flatten(1).numpy()
+
 
 class _Team:
     """The learning seats of one role during one block."""
 
     def __init__(
         self, game: Game, role: str, seats: Sequence[int], learners: Mapping[str, Weights], lineup: Lineup,
-        members: Sequence[Weights],
+        members: Sequence[Weights], steps: int,
     ):  # fmt: skip
         spec = game.roles[role]
         self.seats = slice(None) if list(seats) == list(range(len(spec.agents))) else list(seats)
@@ -116,7 +132,7 @@ class _Team:
         self.luck = luck.reshape(*luck.shape[:2], math.prod(luck.shape[2:]))
         names = [name for name in spec.hints.worth if name in spec.observation]
         held = np.array([row for name in names for row in np.r_[spec.observation.slice(name)]], dtype=np.int64)
-        own = game.steps, self.width, spec.action.size, self.luck.shape[2], held
+        own = steps, self.width, spec.action.size, self.luck.shape[2], held
         self.learners = {
             role + ending: _Learner(learners[role + ending], np.flatnonzero(flat == code), *own)
             for code, ending in LEARNERS.items()
@@ -134,9 +150,7 @@ class _Team:
 
     def step(self, t: int, observation: np.ndarray, noise: np.ndarray, action: np.ndarray) -> None:
         """Look, record, and write the actions of all cells into the game's own buffer; arrays are [B, seats, D | K]."""
-        np.subtract(observation.transpose(2, 1, 0)[:, self.seats], self.centre, out=self.standardised)
-        self.standardised *= self.inverse_scale
-        np.clip(self.standardised, -LIMIT, LIMIT, out=self.standardised)
+        self._look(observation)
         if self.learners:
             drawn = torch.from_numpy(self._of_cells(noise, np.float32))
             for learner in self.learners.values():
@@ -147,6 +161,21 @@ class _Team:
             self.moves.index_copy_(1, torch.from_numpy(self.old), torch.from_numpy(moves))
         out = action.transpose(2, 1, 0)
         out[:, self.seats] = self.moves.view(len(out), -1, out.shape[2]).numpy()
+
+    def _look(self, observation: np.ndarray) -> None:
+        np.subtract(observation.transpose(2, 1, 0)[:, self.seats], self.centre, out=self.standardised)
+        self.standardised *= self.inverse_scale
+        np.clip(self.standardised, -LIMIT, LIMIT, out=self.standardised)
+
+    def tracks(self, observation: np.ndarray, first: int, left: int) -> dict[str, Track]:
+        """What the learners did in decisions `first` and on; `left` more come, the next at `observation`."""
+        if left:
+            self._look(observation)
+        out = {}
+        for name, learner in self.learners.items():
+            ahead = learner.look_ahead(self.seen) if left else None
+            out[name] = learner.track()._replace(ahead=ahead, first=first, left=left)
+        return out
 
     def _of_cells(self, noise: np.ndarray, dtype: type) -> np.ndarray:
         """Noise [B, seats, K] of the learning seats as [K, cells, width]."""
@@ -171,39 +200,65 @@ def play_block(
     lineups: Mapping[str, Lineup],
     members: Mapping[str, Sequence[Weights]],
     scripted: Mapping[str, Act],
+    segment: Segment | None = None,
 ) -> Played:
-    """Play `seeds` [B] to the end; `seats` are the learning seats of each role, `scripted` acts the other agents.
+    """Play `seeds` [B] to the end, or a segment of those games; `seats` are the learning seats of each role.
 
-    `learners` are weights by learner; `lineups` and `members` (the weights that a line-up names) are by role.
+    `learners` are weights by learner; `lineups` and `members` (the weights that a line-up names) are by role;
+    `scripted` acts play the other agents. Returns and volume count what was recorded.
     """
-    game.reset(seeds)
-    teams = {
-        role: _Team(game, role, own, learners, lineups[role], members.get(role, ())) for role, own in seats.items()
-    }
+    part = segment or Segment(None, 0, game.steps)
+    if part.pause is None:
+        game.reset(seeds)
+    else:
+        game.resume(part.pause)
     others = [
         (role, spec.agents.index(agent), scripted[agent])
         for role, spec in game.roles.items()
         for agent in spec.agents
         if agent in scripted
     ]
+    with torch.inference_mode():
+        if part.skip:
+            _play(game, _teams(game, seats, learners, lineups, members, part.skip), others, part.skip)
+        teams = _teams(game, seats, learners, lineups, members, part.steps)
+        return _play(game, teams, others, part.steps)
+
+
+def _teams(
+    game: Game, seats: Mapping[str, Sequence[int]], learners: Mapping[str, Weights], lineups: Mapping[str, Lineup],
+    members: Mapping[str, Sequence[Weights]], steps: int,
+) -> dict[str, _Team]:  # fmt: skip
+    return {
+        role: _Team(game, role, own, learners, lineups[role], members.get(role, ()), steps)
+        for role, own in seats.items()
+    }
+
+
+def _play(game: Game, teams: Mapping[str, _Team], others: Sequence[tuple[str, int, Act]], steps: int) -> Played:
+    """So many decisions on from where the games stand."""
     returns = {role: np.zeros((game.batch, len(spec.agents))) for role, spec in game.roles.items()}
     volume = {role: np.zeros_like(total) for role, total in returns.items()}
     traded = {role: game.view(spec.rows.traded) for role, spec in game.roles.items() if spec.rows.traded}
-    with torch.inference_mode():
-        for t in range(game.steps):
-            noise = game.noise()
-            for role, team in teams.items():
-                team.step(t, game.observation[role], noise[role], game.action[role])
-            for role, seat, act in others:
-                game.action[role][:, seat] = act(game.observation[role][:, seat], noise[role][:, seat])
-            game.advance()
-            for role, team in teams.items():
-                team.reward(t, game.reward[role])
-            for role, total in returns.items():
-                total += game.reward[role]
-            for role, lots in traded.items():
-                size = np.abs(lots)
-                volume[role] += size.sum(axis=tuple(range(2, size.ndim)))
-    tracks = {name: learner.track() for team in teams.values() for name, learner in team.learners.items()}
-    components = sum(view.size for view in game.action.values()) * game.steps
-    return Played(tracks, returns, volume, float(game.view("clipped_action").sum()) / components)
+    first, before = game.step_index, float(game.view("clipped_action").sum())
+    for t in range(steps):
+        noise = game.noise()
+        for role, team in teams.items():
+            team.step(t, game.observation[role], noise[role], game.action[role])
+        for role, seat, act in others:
+            game.action[role][:, seat] = act(game.observation[role][:, seat], noise[role][:, seat])
+        game.advance()
+        for role, team in teams.items():
+            team.reward(t, game.reward[role])
+        for role, total in returns.items():
+            total += game.reward[role]
+        for role, lots in traded.items():
+            size = np.abs(lots)
+            volume[role] += size.sum(axis=tuple(range(2, size.ndim)))
+    left = game.steps - game.step_index
+    tracks: dict[str, Track] = {}
+    for role, team in teams.items():
+        tracks |= team.tracks(game.observation[role], first, left)
+    components = sum(view.size for view in game.action.values()) * steps
+    clipped = (float(game.view("clipped_action").sum()) - before) / components
+    return Played(tracks, returns, volume, clipped, game.pause() if left else None)

@@ -9,6 +9,14 @@ with G_t = Σ_{s≥t} γ^{s−t} r_s, μ_t and s_t its mean and standard deviati
 (Schulman et al. 2016, eq. 16). Advantages are normalised over the batch. μ_t is common to all columns, so it moves no
 policy gradient; its error is of order 1/columns. Games end at T: V_T = 0.
 
+Where a batch holds segments of games, returns are not known to their end and columns stand at different times. Then
+μ_t and s_t are those of n = T − t independent rewards of one mean m and one variance,
+
+    μ_t = m Σ_{k<n} γ^k,   s_t = s (Σ_{k<n} γ^{2k})^½
+
+with m and s from the batch (s from what the longer halves of the segments earned, so that rewards that follow one
+another count), and V after a segment's last decision is the critic's value there instead of 0.
+
 N_t are the surprises of the step, orders less their mean: the market knows the mean, so E[N_t | x, u] = 0 and c·N_t is
 a control variate (Glasserman 2003, section 4.1). c_t(x), what an unexpected order is worth, is affine in what the seat
 holds and found by least squares, in each half of the games from the other half, so that the mean stays exactly zero.
@@ -22,7 +30,7 @@ import torch
 
 from agents.network import Network
 from arena.training.block import Track
-from arena.training.surrogate import Batch
+from arena.training.surrogate import Batch, Past, Scale
 
 LEAST_SPREAD = 1e-3
 """s_t is at least this share of its largest value, so that a nearly certain stage is not blown up to noise."""
@@ -38,11 +46,14 @@ def returns_to_go(rewards: np.ndarray, discount: float) -> np.ndarray:
     return out
 
 
-def differences(rewards: np.ndarray, values: np.ndarray, discount: float) -> np.ndarray:
-    """r_t + γ V_{t+1} − V_t of rewards and values [T, C]; the value after the last step is 0."""
+def differences(
+    rewards: np.ndarray, values: np.ndarray, discount: float, after: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """r_t + γ V_{t+1} − V_t of rewards and values [T, C]; `after` [C] is the value after the last step."""
     out = np.array(rewards, dtype=np.float64)
     out -= values
     out[:-1] += discount * values[1:]
+    out[-1] += discount * after
     return out
 
 
@@ -85,6 +96,7 @@ def make_batch(
     if not sum(track.rewards.size for track in tracks):
         raise ValueError("training: an empty batch; no decision of this role was recorded")
     rewards = np.concatenate([track.rewards for track in tracks], axis=1)
+    whole = not any(track.first or track.left for track in tracks)
     if not np.isfinite(rewards).all():
         raise ValueError("training: a reward is not finite; the game's parameters are out of range")
     observations = _rows([track.observations for track in tracks])
@@ -94,22 +106,59 @@ def make_batch(
     with torch.no_grad():
         predicted = torch.cat([network.values(part) for part in observations.split(8192)]).view(steps, columns).numpy()
     target = returns_to_go(rewards, discount)
-    centre, spread = target.mean(axis=1, keepdims=True), target.std(axis=1, keepdims=True)
-    spread = np.maximum(spread, max(LEAST_SPREAD * spread.max(), 1e-12))
+    scale = _by_time(target) if whole else _by_what_is_left(rewards, tracks[0], discount)
+    time = np.concatenate([np.full(track.rewards.shape[1], track.first) for track in tracks]) + np.arange(steps)[:, None]
+    centre, spread = scale.centre[time], scale.spread[time]
     values = centre + spread * predicted
-    step = differences(rewards, values, discount)
+    after = _values_after(tracks, network, scale)
+    step = differences(rewards, values, discount, after)
     earned = step
-    if control_variate:
+    if control_variate and whole:  # in segments columns stand at different times
         surprises = np.concatenate([track.surprises for track in tracks], axis=2)
         held = np.concatenate([track.observations[:, track.held] for track in tracks], axis=2)
         earned = step - luck(step, surprises, held)
     by_luck = 1.0 - float((earned * earned).sum() / max((step * step).sum(), 1e-300))
     advantage = advantages(earned, discount, lam)
-    left = (target - centre) / spread - predicted
-    explained = 1.0 - float(left.var() / max(((target - centre) / spread).var(), 1e-12))
     targets = (advantage + values - centre) / spread
+    told = (target - centre) / spread if whole else targets
+    explained = 1.0 - float((told - predicted).var() / max(told.var(), 1e-12))
     advantage = (advantage - advantage.mean()) / max(float(advantage.std()), 1e-12)
-    return Batch(observations, actions, logp, _tensor(advantage.ravel()), _tensor(targets.ravel()), explained, by_luck)
+    target += after * discount ** np.arange(steps, 0, -1)[:, None]
+    told_apart = _tensor(advantage.ravel()), _tensor(targets.ravel())
+    return Batch(observations, actions, logp, *told_apart, explained, by_luck, Past(target, time, scale))
+
+
+def _by_time(target: np.ndarray) -> Scale:
+    """What whole games earned from each decision on, `target` [T, C]."""
+    centre, spread = target.mean(axis=1), target.std(axis=1)
+    return Scale(centre, np.maximum(spread, max(LEAST_SPREAD * spread.max(), 1e-12)))
+
+
+def _by_what_is_left(rewards: np.ndarray, track: Track, discount: float) -> Scale:
+    """As many independent rewards as decisions are left, with the mean and variance of these [steps, C]."""
+    steps = len(rewards)
+    total = track.first + steps + track.left
+    ones = np.ones((total, 1))
+    sums, squares = returns_to_go(ones, discount)[::-1, 0], returns_to_go(ones, discount**2)[::-1, 0]  # of 1, 2, ...
+    mean = float(rewards.mean(dtype=np.float64))
+    far = np.arange(steps, steps // 2, -1) - 1  # decisions in the first half: all but `far` + 1 of the rest are known
+    earned = returns_to_go(rewards - mean, discount)[: len(far)] / np.sqrt(squares[far])[:, None]
+    spread = max(float(np.sqrt(np.square(earned).mean())), 1e-12)
+    return Scale(mean * sums[::-1], spread * np.sqrt(squares[::-1]))
+
+
+def _values_after(tracks: Sequence[Track], network: Network, scale: Scale) -> np.ndarray:
+    """The critic's value after each column's last decision, [C]; 0 where the game is over."""
+    out = []
+    for track in tracks:
+        value = np.zeros(track.rewards.shape[1])
+        if track.left and track.ahead is not None:
+            at = track.first + len(track.rewards)
+            with torch.no_grad():
+                ahead = network.values(_tensor(np.ascontiguousarray(track.ahead.T)))
+            value = scale.centre[at] + scale.spread[at] * ahead.numpy().astype(np.float64)
+        out.append(value)
+    return np.concatenate(out)
 
 
 def _rows(parts: Sequence[np.ndarray]) -> torch.Tensor:

@@ -23,7 +23,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED, NUM_ENV_STEPS_SAMPLED
 from agents.network import Weights
 from arena.game import Game
 from arena.scenario import Scenario
-from arena.training.block import NEW, Lineup, block_seeds, play_block
+from arena.training.block import NEW, Lineup, Segment, block_seeds, play_block
 from arena.training.learner import Sample, action_space, fingerprint, observation_space
 from arena.training.seats import learner_names, learning_seats, scripted_acts
 
@@ -32,7 +32,8 @@ from arena.training.seats import learner_names, learning_seats, scripted_acts
 class Order:
     """What to play: learners' weights, and for each block its seeds and its line-ups by role.
 
-    `members` holds weights, or a reference to them, of every member that a line-up names.
+    `members` holds weights, or a reference to them, of every member that a line-up names. `segments` say for each block
+    which part of its games is played; without them it is the whole.
     """
 
     iteration: int
@@ -42,6 +43,7 @@ class Order:
     lineups: Sequence[Mapping[str, Lineup]]
     members: Mapping[str, Any] = field(default_factory=dict)
     member_fingerprints: Mapping[str, str] = field(default_factory=dict)
+    segments: Sequence[Segment] = ()
 
 
 class Failure:
@@ -122,8 +124,9 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         seeds, lineups = order.seeds[block], order.lineups[block]
         game = self.game_of(len(seeds))
         members = {role: [self.members[name] for name in lineup.members] for role, lineup in lineups.items()}
-        played = play_block(game, seeds, self.seats, order.learners, lineups, members, self.scripted)
-        steps = game.steps * game.batch
+        part = order.segments[block] if order.segments else Segment(None, 0, game.steps)
+        played = play_block(game, seeds, self.seats, order.learners, lineups, members, self.scripted, part)
+        steps = part.steps * game.batch
         if played.tracks:  # games that only judge are not training samples
             self.num_env_steps_sampled_lifetime += steps
             self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")

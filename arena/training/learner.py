@@ -6,7 +6,7 @@ numbers of passes) and pays milliseconds of bookkeeping per minibatch.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -29,10 +29,21 @@ from arena.layout import Choice
 from arena.markets.market import Role
 from arena.scenario import Scenario
 from arena.training import pathwise
-from arena.training.block import Played, block_seeds
+from arena.training.block import Played, Track, block_seeds
 from arena.training.connector import make_batch
 from arena.training.responder import learning_rate, set_exploration
-from arena.training.surrogate import make_optimizer, update
+from arena.training.self_imitation import Memory
+from arena.training.surrogate import Batch, make_optimizer, update
+
+
+MEMORIES = "memories"
+"""Key of the past that is imitated in a learner's state."""
+
+
+def _generator(seed: int, iteration: int, name: str) -> torch.Generator:
+    """A generator of its own for each purpose of each update."""
+    key = hashlib.blake2b(f"{seed}|{iteration}|{name}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(key))
 
 
 class Sample:
@@ -131,6 +142,7 @@ class SelfPlayLearner(PPOTorchLearner):
         network = self._network(name)
         network.load(Network(**{**self.module[name].unwrapped().model_config["network"], "seed": seed}).weights())
         self.get_optimizer(name).state.clear()
+        self._memories.pop(name, None)
 
     def update(
         self,
@@ -180,10 +192,41 @@ class SelfPlayLearner(PPOTorchLearner):
         batch = make_batch(tracks, network, settings.discount, settings.gae_lambda, settings.control_variate)
         step_size = learning_rate(settings, iteration, settings.iterations)
         optimizer.param_groups[0]["lr"] = step_size
-        key = int.from_bytes(hashlib.blake2b(f"{settings.seed}|{iteration}|{name}".encode(), digest_size=8).digest())
-        seen = update(network, optimizer, batch, settings, torch.Generator().manual_seed(key))
+        seen = update(
+            network, optimizer, batch, settings, _generator(settings.seed, iteration, name),
+            self._imitation(name, network, tracks, batch, settings, iteration),
+        )  # fmt: skip
         set_exploration(network, settings, iteration + 1, settings.iterations)
         return seen | {"lr": step_size}
+
+    def _imitation(
+        self, name: str, network: Network, tracks: list[Track], batch: Batch, settings: Any, iteration: int
+    ) -> Callable[[], torch.Tensor] | None:
+        """The loss of self-imitation, if the settings ask for it, after the memory has taken in these tracks."""
+        if settings.self_imitation is None:
+            return None
+        memory = self._memories.setdefault(name, Memory(settings.self_imitation))
+        generator = _generator(settings.seed, iteration, f"{name}|imitation")
+        memory.take_in(tracks, batch, generator)
+        return partial(memory.loss, network, batch, settings.minibatch, generator)
+
+    def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's state and what is remembered for self-imitation."""
+        state = super().get_state(components, not_components=not_components, **kwargs)
+        if self._check_component(MEMORIES, components, not_components):
+            state[MEMORIES] = {name: memory.state_dict() for name, memory in self._memories.items()}
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over a saved state."""
+        super().set_state(state)
+        imitation = self.config.learner_config_dict["training"].self_imitation
+        for name, kept in state.get(MEMORIES, {}).items():
+            self._memories[name] = Memory.of(imitation, kept)
+
+    @cached_property
+    def _memories(self) -> dict[str, Memory]:
+        return {}
 
     def _learn_pathwise(
         self, network: Network, optimizer: torch.optim.Optimizer, iteration: int, blocks: int

@@ -30,11 +30,12 @@ from arena.training.learner import Sample, SelfPlayLearner, fingerprint, module_
 from arena.training.lineups import deal, draw_slots, group_count
 from arena.training.prior import priors
 from arena.training.seats import learner_names, learning_seats
+from arena.training.segments import Underway, carried_on, deal_on
 from arena.training.tail import Tail
 from arena.training.trial import Trial
 
-LEAGUE, TAIL = "league", "tail"
-"""Keys in checkpoints and results: the league, and the mean of the last weights."""
+LEAGUE, TAIL, UNDERWAY = "league", "tail", "underway"
+"""Keys in checkpoints and results: the league, the mean of the last weights, and the games that go on."""
 
 
 def configure(
@@ -59,7 +60,7 @@ def configure(
         name: module_spec(roles[role_of(name)], starts[role_of(name)], training, training.seed * 1009 + position)
         for position, name in enumerate(learner_names(scenario))
     }
-    decisions = training.games * market.clock.steps
+    decisions = training.games * scenario.decisions
     return (
         PPOConfig(algo_class=SelfPlayPPO)
         .framework("torch")
@@ -147,6 +148,7 @@ class SelfPlayPPO(PPO):
             folder, self.scenario.league, sizes, scenario_hash=self.scenario.hash, seed=self.scenario.training.seed
         )
         self.tail = Tail()
+        self.underway: dict[int, Underway] = {}
         self._started = False
 
     def take_notes(self) -> list[str]:
@@ -176,7 +178,9 @@ class SelfPlayPPO(PPO):
         if not self._started:
             self._open_league(weights)
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            samples = self._collect(self._order(weights))
+            order = self._order(weights)
+            samples = self._collect(order)
+        self.underway = carried_on(order, {sample.block: sample.played.pause for sample in samples})
         self._log_samples(samples)
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             steps = sum(len(sample) for sample in samples)
@@ -209,17 +213,20 @@ class SelfPlayPPO(PPO):
         blocks = training.games // training.block
         count = blocks * group_count(self.scenario.league.slots, blocks, training.block)
         slots = draw_slots(self.league, self.seats, self.iteration, count, training.together)
-        lineups = deal(slots, blocks)
-        names = sorted({name for block in lineups for lineup in block.values() for name in lineup.members})
+        seeds = [block_seeds(training.seed, self.iteration, block, training.block) for block in range(blocks)]
+        steps, start = self.scenario.market.clock.steps, self.iteration == 0
+        dealt = deal_on(self.underway, seeds, deal(slots, blocks), self.scenario.decisions, steps, start)
+        names = sorted({name for block in dealt.lineups for lineup in block.values() for name in lineup.members})
         members = {name: self.league.weights(name) for name in names}
         return Order(
             iteration=self.iteration,
             learners=weights,
             fingerprint=fingerprint(weights),
-            seeds=[block_seeds(training.seed, self.iteration, block, training.block) for block in range(blocks)],
-            lineups=lineups,
+            seeds=dealt.seeds,
+            lineups=dealt.lineups,
             members=members,
             member_fingerprints={name: fingerprint({name: members[name]}) for name in names},
+            segments=dealt.segments,
         )
 
     def _collect(self, order: Order) -> list[Sample]:
@@ -253,11 +260,12 @@ class SelfPlayPPO(PPO):
         steps = sum(len(sample) for sample in samples)
         where = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
         self.metrics.log_value(where, steps, reduce="lifetime_sum", with_throughput=True)
+        games = self.scenario.market.clock.steps / self.scenario.decisions  # a segment's rate, told per game
         for role, seats in self.seats.items():
-            returns = np.concatenate([sample.played.returns[role][:, seats] for sample in samples])
+            returns = games * np.concatenate([sample.played.returns[role][:, seats] for sample in samples])
             self.metrics.log_value((ENV_RUNNER_RESULTS, "return", role), float(returns.mean()), window=1)
         for role in samples[0].played.volume:
-            lots = np.mean([sample.played.volume[role].sum(axis=1).mean() for sample in samples])
+            lots = games * np.mean([sample.played.volume[role].sum(axis=1).mean() for sample in samples])
             self.metrics.log_value((ENV_RUNNER_RESULTS, "volume", role), float(lots), window=1)
         clipped = float(np.mean([sample.played.clipped for sample in samples]))
         self.metrics.log_value((ENV_RUNNER_RESULTS, "clipped_actions"), clipped, window=1)
@@ -289,6 +297,7 @@ class SelfPlayPPO(PPO):
         if self._check_component(LEAGUE, components, not_components):
             state[LEAGUE] = self.league.state_dict(include_weights=self._carries_members)
             state[TAIL] = self.tail.state_dict()
+            state[UNDERWAY] = self.underway
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -298,6 +307,7 @@ class SelfPlayPPO(PPO):
             self.league.load_state(state[LEAGUE])
         if TAIL in state:
             self.tail.load_state(state[TAIL])
+        self.underway = state.get(UNDERWAY, {})
 
 
 def _weights(learner: SelfPlayLearner) -> dict[str, dict[str, np.ndarray]]:

@@ -8,14 +8,34 @@ where A is the normalised advantage, G the standardised return and H the entropy
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 
 from agents.network import Network
 
 STATISTICS = 4096
 """Decisions of a batch on which a head's entropy is reported."""
+
+
+class Scale(NamedTuple):
+    """Mean and standard deviation of the return to go at every decision of a game, [T] each: V_t = centre + spread v."""
+
+    centre: np.ndarray
+    spread: np.ndarray
+
+
+class Past(NamedTuple):
+    """What was earned in a batch: returns to go [T, C], the decision of its game that each stands at, and their scale.
+
+    Where a segment ends before its game the critic's value stands for the rest.
+    """
+
+    returns: np.ndarray
+    time: np.ndarray
+    scale: Scale
 
 
 class Batch(NamedTuple):
@@ -28,6 +48,7 @@ class Batch(NamedTuple):
     targets: torch.Tensor  # [N] standardised returns
     explained_variance: float  # of the critic, before the update
     luck: float  # share of the one-step errors that surprises accounted for, and that was taken out
+    past: Past | None = None
 
 
 class UpdateSettings(Protocol):
@@ -60,10 +81,11 @@ def update(
     batch: Batch,
     settings: UpdateSettings,
     generator: torch.Generator,
+    imitation: Callable[[], torch.Tensor] | None = None,
 ) -> dict[str, float]:
     """`epochs` passes over a batch in random minibatches of nearly equal size; returns what the last pass saw.
 
-    All rows are used in every pass, so that roles with different numbers of rows get equal numbers of passes.
+    `imitation` is a loss of its own that joins that of every minibatch (`arena.training.self_imitation`). All rows are used in every pass, so that roles with different numbers of rows get equal numbers of passes.
     Steps whose gradient is not finite are skipped and counted in `skipped`.
     """
     rows = batch.advantages.shape[0]
@@ -82,6 +104,8 @@ def update(
             policy_loss = -torch.min(ratio * advantage, clipped * advantage).mean()
             value_loss = (network.values(x) - batch.targets[rows_now]).square().mean()
             loss = policy_loss + settings.value_weight * value_loss - settings.entropy * head.entropy(outputs, x)
+            if imitation is not None:
+                loss = loss + imitation()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(parameters, settings.gradient_clip, foreach=True)
