@@ -3,7 +3,8 @@
     payoff.json  ratings.json  nash_gap.jsonl  comparisons.json  curves.json  theory.json
     episodes/part-<line_up>.parquet
 
-All games here come from named streams of the evaluation's seed; training never sees them.
+All games here come from named streams of the evaluation's seed; training never sees them. They are played without what
+only helps learners (`Scenario.judged`), but for the games that are kept to be shown.
 """
 
 import contextlib
@@ -184,6 +185,7 @@ def measure_gap(scenario: Scenario, profile: Profile, *, quick: bool = False, co
 
     `quick` is for use during training: shifts and one short responder per seat, fewer games.
     """
+    scenario = scenario.judged
     naive = _naive_gap(scenario.market, scenario.training, scenario.evaluation, quick, cores)
     search = _search(scenario.market, scenario.training, scenario.evaluation, quick, cores)
     return nash_gap(scenario.market, profile, search, naive=naive)
@@ -193,6 +195,7 @@ def gap_line(
     scenario: Scenario, profile: Profile, iteration: int, *, quick: bool = False, cores: int = 1
 ) -> tuple[NashGap, dict[str, Any]]:
     """The Nash gap and its line of nash_gap.jsonl; beside an exact gap stands `search`, what the search finds there."""
+    scenario = scenario.judged
     gap = measure_gap(scenario, profile, quick=quick, cores=cores)
     line = gap.line(iteration)
     if all(seat.kind == "exact" for seat in gap.seats):
@@ -263,7 +266,7 @@ def judge(
     run: RunFolder, scenario: Scenario, profile: Profile, iteration: int, *, cores: int = 1, say: Say = lambda _: None
 ) -> Verdict:
     """Everything about a profile, written into the run folder, whose league/ enters the tournament if there is one."""
-    market, evaluation = scenario.market, scenario.evaluation
+    market, evaluation = scenario.judged.market, scenario.evaluation
     started = time.perf_counter()
 
     def tell(what: str) -> None:
@@ -331,7 +334,7 @@ def compare(
     profile's player saves. A target is reached when the interval's worse end reaches it. `gap` is the upper bound of
     the Nash gap as a share of the naive profile's, if it was measured.
     """
-    market, evaluation = scenario.market, scenario.evaluation
+    market, evaluation = scenario.judged.market, scenario.evaluation
     game, games = Game(market, evaluation.games), PAIRED * evaluation.games
     seeds = np.split(seeds_of(evaluation.seed, games, COMPARED_GAMES), PAIRED)
     costs: tuple[str, ...] = part(market, "COSTS", ())

@@ -165,6 +165,10 @@ class EvaluationSettings(BaseModel):
     seed: int = Field(1_000_003, ge=0, description="seed of evaluation games, apart from training's")
 
 
+def _as_it_is(market: Market) -> Market:
+    return market
+
+
 def _unknown(market: Market) -> str:
     return "this market has no gradient through what its players do"
 
@@ -198,7 +202,7 @@ class Scenario(BaseModel):
     @model_validator(mode="after")
     def _segments(self) -> Self:
         segment, steps = self.training.segment, self.market.clock.steps
-        if segment and steps % segment:
+        if segment and segment < steps and steps % segment:
             raise ValueError(f"training.segment: found {segment}; allowed is a divisor of market.clock.steps = {steps}")
         if 0 < segment < steps:
             if self.training.method == "pathwise":
@@ -215,7 +219,14 @@ class Scenario(BaseModel):
     @property
     def decisions(self) -> int:
         """Decisions of a game that one iteration of training plays."""
-        return self.training.segment or self.market.clock.steps
+        steps = self.market.clock.steps
+        return min(self.training.segment or steps, steps)
+
+    @property
+    def judged(self) -> "Scenario":
+        """This scenario as all judging plays it: without what only helps learners, such as bonuses."""
+        market = part(self.market, "judged", _as_it_is)(self.market)
+        return self if market is self.market else self.model_copy(update={"market": market})
 
     @model_validator(mode="after")
     def _learnable(self) -> Self:

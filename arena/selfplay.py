@@ -155,7 +155,7 @@ def measure(
         if scenario.league.follows_payoffs:
             entrants = judge.entrants_of(scenario, profile, run.path / "league")
             games, seed = scenario.evaluation.tournament_games, scenario.evaluation.seed
-            tensor = tournament.pay_offs(scenario.market, entrants, games=games, seed=seed + done)
+            tensor = tournament.pay_offs(scenario.judged.market, entrants, games=games, seed=seed + done)
             algorithm.league.set_payoffs(tensor.game, tensor.members)
     gauges.show_gap(gap.nashconv)
     return gap.relative

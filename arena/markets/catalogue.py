@@ -63,6 +63,7 @@ class Kit(Protocol):
     ENGINES                            exact engines of the Nash gap, best first; the search comes after them always
 
     how a run is judged
+    judged(market)                     the market without what only helps learners, such as bonuses; default: as it is
     targets(pairs, confidence)         what learned seats must reach, besides the Nash gap's bound; default: nothing
     COSTS                              roles whose rewards are costs: comparisons say what share is saved; default: none
     ANSWERERS                          modules that answer `arena.solve`, best first; default: none

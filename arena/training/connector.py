@@ -107,7 +107,8 @@ def make_batch(
         predicted = torch.cat([network.values(part) for part in observations.split(8192)]).view(steps, columns).numpy()
     target = returns_to_go(rewards, discount)
     scale = _by_time(target) if whole else _by_what_is_left(rewards, tracks[0], discount)
-    time = np.concatenate([np.full(track.rewards.shape[1], track.first) for track in tracks]) + np.arange(steps)[:, None]
+    first = np.repeat([track.first for track in tracks], [track.rewards.shape[1] for track in tracks])
+    time = first + np.arange(steps)[:, None]
     centre, spread = scale.centre[time], scale.spread[time]
     values = centre + spread * predicted
     after = _values_after(tracks, network, scale)
@@ -139,12 +140,11 @@ def _by_what_is_left(rewards: np.ndarray, track: Track, discount: float) -> Scal
     steps = len(rewards)
     total = track.first + steps + track.left
     ones = np.ones((total, 1))
-    sums, squares = returns_to_go(ones, discount)[::-1, 0], returns_to_go(ones, discount**2)[::-1, 0]  # of 1, 2, ...
-    mean = float(rewards.mean(dtype=np.float64))
-    far = np.arange(steps, steps // 2, -1) - 1  # decisions in the first half: all but `far` + 1 of the rest are known
-    earned = returns_to_go(rewards - mean, discount)[: len(far)] / np.sqrt(squares[far])[:, None]
-    spread = max(float(np.sqrt(np.square(earned).mean())), 1e-12)
-    return Scale(mean * sums[::-1], spread * np.sqrt(squares[::-1]))
+    sums, squares = returns_to_go(ones, discount)[:, 0], returns_to_go(ones, discount**2)[:, 0]
+    mean, half = float(rewards.mean(dtype=np.float64)), (steps + 1) // 2
+    earned = returns_to_go(rewards - mean, discount)[:half]  # what at least half of the segment brought
+    spread = float(np.sqrt((np.square(earned) / squares[total - steps :][:half, None]).mean()))
+    return Scale(mean * sums, max(spread, 1e-12) * np.sqrt(squares))
 
 
 def _values_after(tracks: Sequence[Track], network: Network, scale: Scale) -> np.ndarray:

@@ -63,17 +63,19 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         self.seats = learning_seats(self.scenario)
         self.roles = {role.name: role for role in self.scenario.market.roles}
         self.scripted = scripted_acts(self.scenario)
-        self.games: dict[int, Game] = {}
+        self.judged = self.scenario.judged.market
+        self.games: dict[tuple[int, bool], Game] = {}
         self.num_env_steps_sampled_lifetime: int = 0
         self.members: dict[str, Weights] = {}
         self.order: Order | None = None
         self.make_module()
 
-    def game_of(self, batch: int) -> Game:
-        """The game of a batch size, made when it is first played."""
-        if batch not in self.games:
-            self.games[batch] = Game(self.scenario.market, batch)
-        return self.games[batch]
+    def game_of(self, batch: int, judged: bool) -> Game:
+        """The game of a batch size, with bonuses for learners or as it is judged, made when it is first played."""
+        key = (batch, judged and self.judged is not self.scenario.market)
+        if key not in self.games:
+            self.games[key] = Game(self.judged if key[1] else self.scenario.market, batch)
+        return self.games[key]
 
     def make_module(self) -> None:
         """The modules of the trained roles, with whatever weights they start from."""
@@ -122,7 +124,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
     def _play_block(self, order: Order, block: int) -> Sample:
         started = time.perf_counter()
         seeds, lineups = order.seeds[block], order.lineups[block]
-        game = self.game_of(len(seeds))
+        game = self.game_of(len(seeds), judged=not order.learners)
         members = {role: [self.members[name] for name in lineup.members] for role, lineup in lineups.items()}
         part = order.segments[block] if order.segments else Segment(None, 0, game.steps)
         played = play_block(game, seeds, self.seats, order.learners, lineups, members, self.scripted, part)

@@ -35,7 +35,6 @@ from arena.training.responder import learning_rate, set_exploration
 from arena.training.self_imitation import Memory
 from arena.training.surrogate import Batch, make_optimizer, update
 
-
 MEMORIES = "memories"
 """Key of the past that is imitated in a learner's state."""
 

@@ -76,8 +76,8 @@ class Memory:
             "returns": torch.from_numpy(batch.past.returns.ravel())[chosen],
             "time": torch.from_numpy(batch.past.time.ravel())[chosen],
         }
-        room = self.settings.memory
-        self.rows = {name: torch.cat([self.rows[name], rows] if self.rows else [rows])[-room:] for name, rows in new.items()}
+        old = self.rows or {name: rows[:0] for name, rows in new.items()}
+        self.rows = {name: torch.cat([old[name], rows])[-self.settings.memory :] for name, rows in new.items()}
 
     def _worth_it(self, tracks: Sequence[Track]) -> np.ndarray:
         """Which rows of a batch may be remembered, in its order (time-major)."""

@@ -21,7 +21,7 @@ STATISTICS = 4096
 
 
 class Scale(NamedTuple):
-    """Mean and standard deviation of the return to go at every decision of a game, [T] each: V_t = centre + spread v."""
+    """Mean and standard deviation of the return to go at each decision of a game, [T]: V_t = centre + spread v."""
 
     centre: np.ndarray
     spread: np.ndarray
@@ -85,8 +85,9 @@ def update(
 ) -> dict[str, float]:
     """`epochs` passes over a batch in random minibatches of nearly equal size; returns what the last pass saw.
 
-    `imitation` is a loss of its own that joins that of every minibatch (`arena.training.self_imitation`). All rows are used in every pass, so that roles with different numbers of rows get equal numbers of passes.
-    Steps whose gradient is not finite are skipped and counted in `skipped`.
+    All rows are used in every pass, so that roles with different numbers of rows get equal numbers of passes.
+    `imitation` is a loss of its own that joins that of every minibatch (`arena.training.self_imitation`). Steps whose
+    gradient is not finite are skipped and counted in `skipped`.
     """
     rows = batch.advantages.shape[0]
     pieces = math.ceil(rows / settings.minibatch)

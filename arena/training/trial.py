@@ -1,8 +1,9 @@
 """Is new better than old? Paired games of a candidate and its incumbent, seat by seat, on the same seeds and others.
 
-For each learning seat of the role the same games are played twice: once with the candidate in the seat, once with the
-role's newest member. In a share `promotion.together` of the line-ups today's learners sit in all other learning seats,
-in the rest the league's `elsewhere` mixture. `League.consider` judges.
+For each learning seat of the role the same whole games, without bonuses that only help learners, are played twice: once
+with the candidate in the seat, once with the role's newest member. In a share `promotion.together` of the line-ups
+today's learners sit in all other learning seats, in the rest the league's `elsewhere` mixture.
+`League.consider` judges.
 
 Where pay-offs hang on the others, members of old need not be met best by whoever is best today: makers who have learned
 to compete lose against a rival who has not. Then only a look among today's learners lets a league grow.

@@ -9,6 +9,7 @@ from agents.book_makers import MAKERS, Probabilistic, RandomOrders, TwoSided
 from arena.layout import Array, Choice
 from arena.markets.book.board import Board
 from arena.markets.book.market import Market
+from arena.markets.book.settings import Shaping
 
 SEATS = {"maker": MAKERS, "executor": EXECUTORS}
 COSTS = ("executor",)
@@ -58,6 +59,14 @@ def _quiet(choice: Choice) -> Array:
     out = ACTING * weights / weights.sum()
     out[choice.idle] = 1.0 - ACTING
     return out
+
+
+def judged(market: Market) -> Market:
+    """The book without bonuses: they are no money."""
+    if market.makers.shaping == Shaping():
+        return market
+    makers = market.makers.model_copy(update={"shaping": Shaping()})
+    return Market(**{**dict(market), "makers": makers})
 
 
 def facts(market: Market) -> dict[str, Any]:
