@@ -84,6 +84,9 @@ class Probabilistic(BaseModel):
     delta; `argmax`: the likeliest of the twelve events is MO_a): an ask at the top is cancelled unless it sells a long
     position, else a bid is posted; mirrored. Neutral: by skew k = (n_a - n_b)/((q_a + q_b)/2) of the queue positions,
     then one order on each side. A restricted maker has no market or in-spread orders; those rules then do not apply.
+    A cap is a mask of orders: a bid is not posted where what is held and its bids in the first level reach it, nor an ask
+    on the other side, whichever rule asks for it. Orders that were pushed into the second level are not seen; the
+    market's own cap counts them.
     """
 
     model_config = STRICT
@@ -91,6 +94,12 @@ class Probabilistic(BaseModel):
     rule: Literal["ratio", "argmax"] = Field(default="ratio", description="how pressure is told")
     delta: float = Field(default=0.1, ge=0, lt=0.5, description="distance of the ratio from one half")
     threshold: int = Field(default=10, ge=1, description="lots beyond which a market order goes back")
+    cap: int | None = Field(
+        default=None,
+        ge=1,
+        exclude_if=lambda cap: cap is None,  # so that no scenario written before it has another hash
+        description="lots that posted orders may not pass; none: the market's",
+    )
 
     def sit(self, market: Market, seat: str) -> Act:
         """Act of one seat; raises ValueError where the intensities or the queue positions are hidden."""
@@ -107,6 +116,8 @@ class Probabilistic(BaseModel):
             ratio = np.divide(rates[buy], total, out=np.full_like(total, 0.5), where=total > 0)
             return ratio > 0.5 + own.delta, ratio < 0.5 - own.delta
 
+        most = np.inf if own.cap is None else float(own.cap)
+
         def act(seen: Array, noise: Array) -> Array:
             held, spread = eye.column(seen, "inventory"), eye.column(seen, "spread")
             bid, ask = (eye.column(seen, "top", side) > 0 for side in (0, 1))
@@ -116,23 +127,24 @@ class Probabilistic(BaseModel):
             up, down = pressure(seen)
             calm, coin = ~(up | down), noise[:, 0] < 0.5
             none = ~bid & ~ask
+            buys, sells = held + eye.column(seen, "top", 0) < most, eye.column(seen, "top", 1) - held < most
             high, low = calm & (skew > 0.5), calm & (skew < -0.5)
             return eye.choose(
                 seen,
                 (held > own.threshold, "MO_b"),
                 (held < -own.threshold, "MO_a"),
                 (up & ask & (held <= 0), "CO_a_T"),
-                (up & ~bid, "LO_b_T"),
+                (up & ~bid & buys, "LO_b_T"),
                 (down & bid & (held >= 0), "CO_b_T"),
-                (down & ~ask, "LO_a_T"),
-                (high & (spread >= 2) & (held > 0), "LO_a_IS"),
-                (high & ~ask, "LO_a_T"),
-                (low & (spread >= 2) & (held < 0), "LO_b_IS"),
-                (low & ~bid, "LO_b_T"),
-                (calm & none & ((held > 0) | ((held == 0) & coin)), "LO_a_T"),
-                (calm & none & ((held < 0) | ((held == 0) & ~coin)), "LO_b_T"),
-                (calm & bid & ~ask, "LO_a_T"),
-                (calm & ask & ~bid, "LO_b_T"),
+                (down & ~ask & sells, "LO_a_T"),
+                (high & (spread >= 2) & (held > 0) & sells, "LO_a_IS"),
+                (high & ~ask & sells, "LO_a_T"),
+                (low & (spread >= 2) & (held < 0) & buys, "LO_b_IS"),
+                (low & ~bid & buys, "LO_b_T"),
+                (calm & none & ((held > 0) | ((held == 0) & coin)) & sells, "LO_a_T"),
+                (calm & none & ((held < 0) | ((held == 0) & ~coin)) & buys, "LO_b_T"),
+                (calm & bid & ~ask & sells, "LO_a_T"),
+                (calm & ask & ~bid & buys, "LO_b_T"),
             )
 
         return act

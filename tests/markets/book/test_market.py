@@ -142,6 +142,19 @@ def test_positions_stay_within_caps_and_orders(crowd: Rollout) -> None:
     assert (left * left[0] >= 0).all()
 
 
+def test_a_probabilistic_maker_takes_a_cap_as_a_mask_of_its_orders() -> None:
+    market = build(makers={"actions": "top", "cap": 25})
+    free, capped = (played(market, mm_0=Probabilistic(threshold=25, cap=cap)) for cap in (None, 1))
+    held = [np.abs(games.path("maker_inventory")) for games in (free, capped)]
+    posted = [np.diff(games.path("maker_posted")[..., 0], axis=0) > 0 for games in (free, capped)]
+    bids = [np.diff(games.path("maker_resting")[..., 0, 0], axis=0) > 0 for games in (free, capped)]
+    long = [games.path("maker_inventory")[:-1, :, 0] >= 1 for games in (free, capped)]
+    assert held[0].max() >= 3
+    assert (posted[0] & bids[0] & long[0]).any()  # without a cap it adds to what it holds
+    assert not (posted[1] & bids[1] & long[1]).any()
+    assert (held[1] > 1).mean() < 0.1 * (held[0] > 1).mean()  # an order that was pushed into the second level may trade too
+
+
 @pytest.mark.parametrize("choice", [13.0, -1.0, 2.5, np.nan, 0.0 + NAMES.index("CO_a_T"), 0.0 + NAMES.index("LO_a_IS")])
 def test_what_is_not_allowed_is_counted_and_does_nothing(choice: float) -> None:
     market = build(warm_up=0)  # a spread of one, and no own order
