@@ -99,6 +99,34 @@ def test_what_is_judged_is_the_mean_of_the_tail_also_after_a_restart(small: Scen
     again.stop()
 
 
+def test_segments_and_imitation_are_the_same_for_any_workers_and_go_on_after_a_restart(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    """Four iterations of half a game here, against three by a worker, saved while games are under way, and one more."""
+    changes = ["training.segment=5", "training.control_variate=false", "training.self_imitation={kind: past_returns}"]
+    scenario = load("two_mm_one_trader", [*SMALL, *changes])
+    whole = build(scenario, tmp_path / "whole")
+    first = whole.train()
+    assert first["learners"]["maker"]["rows"] == (2 + 1) * 16 * 5
+    assert [whole.underway[block].pause.step for block in whole.underway] == [5]  # the other block began half-way
+    for _ in range(3):
+        last = whole.train()
+    end = fingerprint(whole.learner_weights())
+    whole.stop()
+    begun = build(scenario, tmp_path, workers=1)
+    begun.train()
+    begun.train()
+    begun.train()
+    assert len(begun.underway) == 1
+    begun.save_to_path(str(tmp_path / "checkpoint"))
+    begun.stop()
+    again = build(scenario, tmp_path)
+    again.restore_from_path(str(tmp_path / "checkpoint"))
+    assert again.train()["env_runners"]["return"] == last["env_runners"]["return"]
+    assert fingerprint(again.learner_weights()) == end
+    again.stop()
+
+
 def test_exploration_follows_its_schedule_also_after_a_restart(small: Scenario, tmp_path: Path) -> None:
     given = {"exploration": "scheduled", "initial_std": 0.4, "final_std": 0.1, "iterations": 4}
     scenario = small.model_copy(update={"training": small.training.model_copy(update=given)})
