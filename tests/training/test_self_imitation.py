@@ -78,7 +78,7 @@ def test_windows_are_imitated_whatever_is_expected(small: Scenario) -> None:
     chosen = torch.randint(len(x), (500,), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         likely = network.head.log_probability(own, network.outputs(x), x)[chosen].mean()
-    assert float(memory.loss(network, batch, 500, torch.Generator().manual_seed(3))) == pytest.approx(
+    assert memory.loss(network, batch, 500, torch.Generator().manual_seed(3)).item() == pytest.approx(
         -2 * float(likely)
     )
 

@@ -197,7 +197,11 @@ def _left(own, terms, seats):
 
 @njit(error_model="numpy")
 def _praise(own, terms):
-    """Bonus of makers who stand in both first levels after everybody has acted."""
+    """Bonus of makers who stand in both first levels after everybody has acted, less what holding lots takes off."""
+    if terms.malus_holding > 0.0:
+        for seat in range(terms.makers):
+            inventory = own[single(terms, INVENTORY, seat)]
+            own[single(terms, SHAPING, seat)] += terms.malus_holding * inventory * inventory
     if terms.bonus_quoting > 0.0:
         look_up(own, terms)
         for seat in range(terms.makers):

@@ -66,7 +66,8 @@ def judged(market: Market) -> Market:
     if market.makers.shaping == Shaping():
         return market
     makers = market.makers.model_copy(update={"shaping": Shaping()})
-    return Market(**{**dict(market), "makers": makers})
+    settings = {name: getattr(market, name) for name in Market.model_fields}  # without what it has worked out
+    return Market(**{**settings, "makers": makers})
 
 
 def facts(market: Market) -> dict[str, Any]:

@@ -73,12 +73,17 @@ Excites = Literal["all", "trades", "none"]
 
 
 class Shaping(BaseModel):
-    """Bonuses that are no money: they teach to quote, and stand outside P&L."""
+    """Bonuses that are no money, and what is taken off them: they teach to quote, and stand outside P&L and judging."""
 
     model_config = STRICT
     acting: NonNegative = Field(default=0.0, description="ticks per decision that changes the book")
     quoting: NonNegative = Field(
         default=0.0, description="ticks per decision after which both first levels hold an own order"
+    )
+    holding: NonNegative = Field(
+        default=0.0,
+        exclude_if=lambda holding: holding == 0.0,  # so that no scenario written before it has another hash
+        description="ticks per lot^2 held and decision that are taken off",
     )
 
 

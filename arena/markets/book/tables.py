@@ -30,7 +30,7 @@ WHOLE = (
 )  # fmt: skip
 REAL = (
     "dt", "warm_up", "refill_log", "fee_maker", "fee_taker", "fee_message", "fee_liquidation", "bonus_acting",
-    "bonus_quoting",
+    "bonus_quoting", "malus_holding",
 )  # fmt: skip
 _fields = [*((name, np.int64) for name in WHOLE), *((name, np.float64) for name in REAL)]
 TERMS = np.dtype((np.record, np.dtype(_fields, align=True)))
@@ -83,7 +83,7 @@ def packed(market: BookSettings) -> Packed:
     )  # fmt: skip
     real = (
         clock.dt, market.warm_up, float(_log(1.0 - 1.0 / mean)) if mean > 1.0 else -1e300, fees.maker, fees.taker,
-        fees.message, fees.liquidation, shaping.acting, shaping.quoting,
+        fees.message, fees.liquidation, shaping.acting, shaping.quoting, shaping.holding,
     )  # fmt: skip
     option = np.full((2, TYPES + 1), -1, np.int64)
     for i, name in enumerate(columns.maker_choice(market).options[:-1]):
