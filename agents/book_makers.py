@@ -84,8 +84,8 @@ class Probabilistic(BaseModel):
     delta; `argmax`: the likeliest of the twelve events is MO_a): an ask at the top is cancelled unless it sells a long
     position, else a bid is posted; mirrored. Neutral: by skew k = (n_a - n_b)/((q_a + q_b)/2) of the queue positions,
     then one order on each side. A restricted maker has no market or in-spread orders; those rules then do not apply.
-    A cap is a mask of orders: a bid is not posted where what is held and its bids in the first level reach it, nor an ask
-    on the other side, whichever rule asks for it. Orders that were pushed into the second level are not seen; the
+    A cap is a mask of orders: a bid is not posted where what is held and its bids in the first level reach it, nor an
+    ask on the other side, whichever rule asks for it. Orders that were pushed into the second level are not seen; the
     market's own cap counts them.
     """
 

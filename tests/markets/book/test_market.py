@@ -164,7 +164,8 @@ def test_bonuses_are_left_out_of_judging_and_the_games_stay_the_same() -> None:
     np.testing.assert_allclose(ours.returns["maker"], told, atol=1e-9)
     scenario = load("book_maker", ["market.makers.shaping={quoting: 5}"])
     assert scenario.judged.market == kit.judged(scenario.market)
-    assert scenario.judged.judged is scenario.judged
+    once = scenario.judged
+    assert once.judged is once
 
 
 def test_a_probabilistic_maker_takes_a_cap_as_a_mask_of_its_orders() -> None:

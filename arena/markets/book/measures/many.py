@@ -114,9 +114,9 @@ def play_many(market: Market, acts: Mapping[str, Act], seat: str, games: int, se
         pnl = last("captured") + last("crossed") + last("mark") - fee
         sent = last("posted") + last("cancelled")
         kept.append([pnl, value, size / steps, total, game.view("mid") - start, last("filled"), sent])
-    parts = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
-    clock = market.clock
-    return Many(*parts, path / games, square / games / steps, clock.horizon, market.depth.tick)
+    pnl, value, size, total, moved, filled, sent = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    spread, horizon, tick = square / games / steps, market.clock.horizon, market.depth.tick
+    return Many(pnl, value, size, total, moved, filled, sent, path / games, spread, horizon, tick)
 
 
 def better_by(ours: Many, theirs: Many, fee: float) -> tuple[float, float]:
