@@ -1,4 +1,4 @@
-"""Imitation of a learner's own past: a loss beside PPO's that repeats what has gone well.
+"""Self-imitation: a loss beside PPO's that repeats what has gone well in a learner's own past.
 
 `past_returns`   L = −mean 1{R > V(x)} log π(a|x) over decisions drawn from a memory of the last iterations, with R the
                  discounted return that followed and V the critic of now: the loss of arXiv 2510.26438, eq. 24. Its
