@@ -145,7 +145,7 @@ def lines(
     for i, (own, one) in enumerate(shown):
         style = one.style if one.style is not None else i
         frame.parts.append(_curve(frame, own, one, style, whiskers, len(shown) > 1 or whiskers))
-    return _svg(title, HEIGHT + legend_height, legend, frame.parts)
+    return drawing(title, HEIGHT + legend_height, legend, frame.parts)
 
 
 def waterfall(steps: Sequence[tuple[str, float]], total: tuple[str, float], *, title: str, unit: str) -> str:
@@ -173,7 +173,7 @@ def waterfall(steps: Sequence[tuple[str, float]], total: tuple[str, float], *, t
         frame.text(left - 8.0, y + 12.5, name, "end", INK, FONT, weight)
         signed = number(value) if value < 0.0 or value == 0.0 else "+" + number(value)
         frame.text(WIDTH - 4.0, y + 12.5, signed, "end", INK, FONT, weight)
-    return _svg(f"{title} ({unit})", height, "", frame.parts)
+    return drawing(f"{title} ({unit})", height, "", frame.parts)
 
 
 def intervals(rows: Sequence[tuple[str, float, float, float]], *, title: str, x_label: str, zero: bool = False) -> str:
@@ -203,7 +203,7 @@ def intervals(rows: Sequence[tuple[str, float, float, float]], *, title: str, x_
         if math.isfinite(value):
             frame.parts.append(f'<circle cx="{frame.at_x(value):.1f}" cy="{y:.1f}" r="4.5" fill="{COLOURS[0]}"/>')
     frame.text((left + WIDTH - 16.0) / 2.0, bottom + 32.0, x_label, "middle")
-    return _svg(title, bottom + 40.0, "", frame.parts)
+    return drawing(title, bottom + 40.0, "", frame.parts)
 
 
 def shade(value: float, largest: float) -> str:
@@ -328,10 +328,11 @@ def _band(frame: _Frame, x: np.ndarray, low: ArrayLike, high: ArrayLike, colour:
 
 def _empty(title: str) -> str:
     note = f'<text x="{WIDTH / 2:.0f}" y="70" text-anchor="middle" fill="{MUTED}">no finite values to draw</text>'
-    return _svg(title, 100.0, note, [])
+    return drawing(title, 100.0, note, [])
 
 
-def _svg(title: str, height: float, legend: str, parts: Sequence[str]) -> str:
+def drawing(title: str, height: float, legend: str, parts: Sequence[str]) -> str:
+    """One figure of the common width: its title, and under it what was drawn."""
     heading = f'<text x="2" y="16" fill="{INK}" font-size="14" font-weight="600">{escape(title)}</text>'
     return (
         f'<svg viewBox="0 0 {WIDTH:g} {height:g}" role="img" aria-label="{escape(title)}" fill="none" '

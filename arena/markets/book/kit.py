@@ -1,5 +1,6 @@
 """What the limit order book offers above its rules; see `arena.markets.catalogue.Kit`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ from agents.book_makers import MAKERS, Probabilistic, RandomOrders, TwoSided
 from arena.layout import Array, Choice
 from arena.markets.book.board import Board
 from arena.markets.book.market import Market
+from arena.markets.book.measures.impulses import policy_map
 from arena.markets.book.settings import Shaping
+from arena.markets.market import Act
+from arena.rollout import Rollout
 
 SEATS = {"maker": MAKERS, "executor": EXECUTORS}
 COSTS = ("executor",)
@@ -24,7 +28,8 @@ LABELS = {
 }  # fmt: skip
 """Sources of P&L as people call them: pnl = captured + paid (< 0) + inventory times moves of the mid - fees."""
 SECTIONS = (
-    "paths", "one_game", "attribution", "sharpes", "fills", "manipulations", "execution", "versus", "stylised_facts",
+    "paths", "one_game", "impulses", "attribution", "sharpes", "fills", "manipulations", "execution", "versus",
+    "stylised_facts",
 )  # fmt: skip
 board = Board
 ANSWERERS = ("arena.markets.book.theory.flow",)
@@ -68,6 +73,11 @@ def judged(market: Market) -> Market:
     makers = market.makers.model_copy(update={"shaping": Shaping()})
     settings = {name: getattr(market, name) for name in Market.model_fields}  # without what it has worked out
     return Market(**{**settings, "makers": makers})
+
+
+def keep(market: Market, final: Rollout, acts: Mapping[str, Mapping[str, Act]]) -> dict[str, Any]:
+    """Which impulses the makers of the final games chose, by position and queue imbalance: curves.json."""
+    return {"impulses": policy_map(market, final)}
 
 
 def facts(market: Market) -> dict[str, Any]:

@@ -1,22 +1,35 @@
-"""What the report says about the games of the book: Sharpe by fee, fills, manipulation, slippage, one game, the book.
+"""What the report says about the games of the book: impulses, Sharpe by fee, fills, manipulation, slippage, one game.
 
 One function per section, as in `arena.pages.games`.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
+from arena.markets.book.columns import NOTHING
 from arena.markets.book.events import NAMES
+from arena.markets.book.measures import impulses as counted
 from arena.markets.book.measures import manipulation, stylised, trading
 from arena.markets.book.measures.trading import held, place
 from arena.pages import charts, games
 from arena.pages.charts import Series, number
 from arena.pages.games import no_games
 from arena.pages.page import Cell, Figure, Run, Section, Table, percent, spell
+from arena.pages.tiles import Level, Tile, grid, strip
 from arena.runs import estimates
 from arena.runs.record import Record
 
+FRAMES = 8
+"""Moments of a game that are drawn one after another."""
+FEWEST_VISITS = 30
+"""Decisions in a cell of the map below which it says nothing."""
+SIGNS = {"LO_a_T": "+a", "CO_a_T": "−a", "LO_b_T": "+b", "CO_b_T": "−b", "MO_a": "buy", "MO_b": "sell"}
+WORDS = {
+    "LO_a_T": "posts an ask", "CO_a_T": "cancels an ask", "LO_b_T": "posts a bid", "CO_b_T": "cancels a bid",
+    "MO_a": "buys", "MO_b": "sells",
+}  # fmt: skip
 FEES = (0.0, 1e-4, 2e-4, 4e-4, 8e-4)
 """Shares of the value of what is held at the end for which the Sharpe ratio is told."""
 HORIZONS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -54,6 +67,21 @@ def sharpes(run: Run) -> Section | None:
             [seat, f"{1e4 * one.fee:g}", f"{number(one.value)} ± {number(one.se)}", number(one.mean), number(one.sd)]
             for one in found
         ]
+    basis = [1e4 * fee for fee in FEES]
+    others = {
+        f"{seat}: {one.players[seat]}": [trading.sharpe(one, seat, fee) for fee in FEES]
+        for seat in told
+        for one in run.records.values()
+        if games.replaced(one, record, seat)
+    }
+    for seat in told:
+        shown = {seat: told[seat]} | {name: found for name, found in others.items() if name.startswith(f"{seat}: ")}
+        lines = [_curve(name, found) for name, found in shown.items()]
+        svg = charts.lines(
+            basis, lines, title=f"Sharpe ratio of {seat} by fee", x_label="fee on the last position, basis points",
+            y_label="annualised", zero=True,
+        )  # fmt: skip
+        out.figures.append(Figure(svg, "Bands are two standard errors to either side; all played the same games."))
     annual = np.sqrt(trading.SECONDS / record.times[-1])
     out.lead = (
         f"Mean over standard deviation of log(V_T/V_0) per game, times √(year/T) = {annual:.4g}, V_0 = 2 000 $, over "
@@ -65,6 +93,61 @@ def sharpes(run: Run) -> Section | None:
     out.tables.append(Table(words, head, rows))
     out.data = {seat: [one._asdict() for one in found] for seat, found in told.items()}
     return out
+
+
+def _curve(name: str, found: list[trading.Sharpe]) -> Series:
+    """Ratios by fee with a band of two standard errors."""
+    value, se = (np.array([getattr(one, field) for one in found]) for field in ("value", "se"))
+    return Series(name, value, value - 2 * se, value + 2 * se)
+
+
+def impulses(run: Run) -> Section | None:
+    """Which impulse a maker chooses, over its position and the imbalance of the queues."""
+    if run.final is not None and not run.final.agents("maker"):
+        return None
+    out = Section("Which impulse, where")
+    found = (run.curves or {}).get("impulses")
+    if not found:
+        out.missing = "The run kept no choices (curves.json); arena.evaluate plays and keeps them."
+        return out
+    out.lead = (
+        "The impulse that is chosen most often when there is one, by position and by (bids − asks)/(bids + asks) in "
+        "the first levels, over all decisions of the final games. The number is the share of decisions with an impulse, in "
+        "per cent; the darker, the more."
+    )
+    for seat, one in found.items():
+        names = [name for name in one["options"] if name != NOTHING]
+        which, share, visits = counted.chosen(np.array(one["counts"]), one["options"])
+        rows = [_lots(low, high - 1) for low, high in pairwise(one["positions"])]
+        tiles = [
+            [
+                Tile(None, 0.0, "") if visits[i, j] < FEWEST_VISITS else _tile(one["options"], which[i, j], share[i, j])
+                for j in range(which.shape[1])
+            ]
+            for i in range(len(rows))
+        ]
+        edge = np.linspace(-1.0, 1.0, which.shape[1] + 1)
+        columns = [number(float(x), 2) if abs(x) > 1e-9 else "0" for x in 0.5 * (edge[1:] + edge[:-1])]
+        svg = grid(
+            rows[::-1], columns, tiles[::-1], title=f"Impulses of {seat}", y_label="position, lots",
+            x_label="asks outweigh ← queues → bids outweigh",
+            key=[f"{SIGNS.get(name, name)}: {WORDS.get(name, name)}" for name in names],
+        )  # fmt: skip
+        out.figures.append(Figure(svg, f"Blank: visited in fewer than {FEWEST_VISITS} decisions."))
+    out.data = found
+    return out
+
+
+def _lots(low: int, high: int) -> str:
+    return number(low) if low == high else f"{number(low)} to {number(high)}"
+
+
+def _tile(options: list[str], which: int, share: float) -> Tile:
+    if which < 0:
+        return Tile(None, 0.0, "0")
+    name = options[which]
+    place = [one for one in options if one != NOTHING].index(name)
+    return Tile(place, share / 0.5, f"{SIGNS.get(name, name)} {100 * share:.0f}")
 
 
 def fills(run: Run) -> Section:
@@ -111,7 +194,7 @@ def manipulations(run: Run) -> Section | None:
         return no_games(out)
     found = {seat: manipulation.detect(record, seat) for seat in record.agents("maker")}
     few = f" It needs {manipulation.FEWEST} games." if record.games < manipulation.FEWEST else ""
-    out.lead = " ".join(f"{seat} plays like a {one.verdict}." for seat, one in found.items()) + (
+    out.lead = " ".join(_sentence(seat, one) for seat, one in found.items()) + (
         f" Pump and dump: one-sided in more than {manipulation.ONE_SIDED:g}, the same path in every game to more than "
         f"{manipulation.DETERMINED:g}, and the mid moved more than {manipulation.PUSHED:g} ticks towards the position."
     ) + few  # fmt: skip
@@ -123,6 +206,20 @@ def manipulations(run: Run) -> Section | None:
     out.tables.append(Table("", head, rows))
     out.data = {seat: one._asdict() for seat, one in found.items()}
     return out
+
+
+def _sentence(seat: str, one: manipulation.Manipulation) -> str:
+    """The detector's verdict with the numbers that it rests on."""
+    sided = f"in a game it is on one side to {percent_of(one.one_sided)}"
+    path = f"games share {percent_of(one.determined)} of its path"
+    towards = "towards" if one.push >= 0.0 else "away from"
+    pushed = f"the mid moves {number(abs(one.push))} ticks {towards} its position"
+    return f"{seat} plays like a {one.verdict}: {sided}, {path}, and {pushed}."
+
+
+def percent_of(share: float) -> str:
+    """A share in per cent."""
+    return f"{100 * share:.0f} %"
 
 
 def execution(run: Run) -> Section | None:
@@ -178,7 +275,24 @@ def one_game(run: Run) -> Section:
     lots = [Series(seat, held(record, seat)[:, 0]) for seat in _seats(record)]
     svg = charts.lines(record.times, lots, title="Positions", x_label="seconds", y_label="lots", zero=True)
     out.figures.append(Figure(svg, "Below zero: sold, or still to buy."))
+    for seat in record.agents("maker"):
+        if frames := [_frame(record, seat, t, words) for t, words in counted.moments(record, seat, FRAMES)]:
+            svg = strip(frames, title=f"{seat}, step by step")
+            words = "Moments of that game one after another: both levels of both sides, orders of the seats darker."
+            out.figures.append(Figure(svg, words))
     return out
+
+
+def _frame(record: Record, seat: str, t: int, words: str) -> tuple[str, str, list[Level]]:
+    """The book at an instant of the first game, and what a seat holds."""
+    best = record["best"][t, 0]
+    queue, own = (record[name][t, 0].reshape(2, 2) for name in ("queue", "own_orders"))
+    lots = held(record, seat)[t, 0]
+    levels = [
+        Level(f"{best[side] + step:.0f}", queue[side, level] - own[side, level], own[side, level], 1 if side else 0)
+        for side, level, step in ((1, 1, 1), (1, 0, 0), (0, 0, 0), (0, 1, -1))
+    ]
+    return f"{record.times[t]:.1f} s, holds {number(lots) if lots else '0'}", words, levels
 
 
 def stylised_facts(run: Run) -> Section:
