@@ -80,7 +80,7 @@ def strip(frames: Sequence[tuple[str, str, Sequence[Level]]], *, title: str, acr
         parts += [_text(x + 2.0, y, heading, colour=INK), _text(x + 2.0, y + LINE, words)]
         name = max((len(level.name) for level in levels), default=0) * 11.0 * 0.6 + 8.0
         for k, level in enumerate(levels):
-            at, unit = y + LINE * (k + 1) + 6.0, (wide - name - 44.0) / most
+            at, unit = y + LINE * (k + 1) + 6.0, (wide - name - 66.0) / most
             colour = COLOURS[level.colour % len(COLOURS)]
             others, own = unit * level.others, unit * level.own
             parts.append(_text(x + name - 4.0, at + 10.0, level.name, "end", size=11.0))

@@ -14,6 +14,7 @@ from arena.markets.book.measures.impulses import policy_map
 from arena.markets.book.settings import Shaping
 from arena.markets.market import Act
 from arena.rollout import Rollout
+from arena.runs.record import Record
 
 SEATS = {"maker": MAKERS, "executor": EXECUTORS}
 COSTS = ("executor",)
@@ -78,6 +79,15 @@ def judged(market: Market) -> Market:
 def keep(market: Market, final: Rollout, acts: Mapping[str, Mapping[str, Act]]) -> dict[str, Any]:
     """Which impulses the makers of the final games chose, by position and queue imbalance: curves.json."""
     return {"impulses": policy_map(market, final)}
+
+
+def objective(record: Record) -> dict[str, Array]:
+    """What a seat's games are worth in judging, [B]: its rewards without bonuses."""
+    return {
+        seat: (record[one.rows.reward][1:] + np.diff(record[f"{one.role}_shaping"], axis=0))[:, :, i].sum(axis=0)
+        for one in record.seats
+        for i, seat in enumerate(one.agents)
+    }
 
 
 def facts(market: Market) -> dict[str, Any]:

@@ -112,8 +112,8 @@ def impulses(run: Run) -> Section | None:
         return out
     out.lead = (
         "The impulse that is chosen most often when there is one, by position and by (bids − asks)/(bids + asks) in "
-        "the first levels, over all decisions of the final games. The number is the share of decisions with an impulse, in "
-        "per cent; the darker, the more."
+        "the first levels, over all decisions of the final games. The number is the share of decisions with an "
+        "impulse, in per cent; the darker, the more."
     )
     for seat, one in found.items():
         names = [name for name in one["options"] if name != NOTHING]
@@ -139,7 +139,12 @@ def impulses(run: Run) -> Section | None:
 
 
 def _lots(low: int, high: int) -> str:
-    return number(low) if low == high else f"{number(low)} to {number(high)}"
+    return _signed(low) if low == high else f"{_signed(low)} to {_signed(high)}"
+
+
+def _signed(lots: float) -> str:
+    """A position in whole lots with its sign."""
+    return f"{lots:+.0f}".replace("-", "−") if lots else "0"
 
 
 def _tile(options: list[str], which: int, share: float) -> Tile:
@@ -292,7 +297,7 @@ def _frame(record: Record, seat: str, t: int, words: str) -> tuple[str, str, lis
         Level(f"{best[side] + step:.0f}", queue[side, level] - own[side, level], own[side, level], 1 if side else 0)
         for side, level, step in ((1, 1, 1), (1, 0, 0), (0, 0, 0), (0, 1, -1))
     ]
-    return f"{record.times[t]:.1f} s, holds {number(lots) if lots else '0'}", words, levels
+    return f"{record.times[t]:.1f} s, holds {_signed(lots)}", words, levels
 
 
 def stylised_facts(run: Run) -> Section:

@@ -1,5 +1,6 @@
 """What is measured over played games: by hand where a game can be written down, and the report's sections at all."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from arena.board import Board
 from arena.game import Game
 from arena.markets.book import kit, sections
 from arena.markets.book.market import Market
-from arena.markets.book.measures import manipulation, many, stylised, trading
+from arena.markets.book.measures import impulses, manipulation, many, stylised, trading
 from arena.pages.page import Run
 from arena.rollout import play, seeds_of
 from arena.runs import accounts
@@ -185,3 +186,63 @@ def test_a_paired_difference_of_sharpe_ratios_has_the_spread_that_it_says() -> N
     assert np.mean(told) == pytest.approx(np.std(seen), rel=0.15)
     expected = ours.annual * (8 / 20 - 2 / 10) / np.sqrt(1.25)
     assert abs(np.mean(seen) - expected) < 5 * np.mean(told) / 20 + 0.02 * expected
+
+
+def test_a_policy_map_counts_every_choice_where_it_was_made() -> None:
+    market = Market.model_validate({"clock": {"unit": "second", "horizon": 20, "steps": 200}, "makers": {"cap": 12}})
+    act = TwoSided(cap=12).sit(market, "mm_0")
+    played = play(Game(market, 16), {"mm_0": act}, seeds_of(3, 16), trace=True)
+    found = impulses.policy_map(market, played)["mm_0"]
+    counts, edges, options = np.array(found["counts"]), found["positions"], found["options"]
+    assert played.observations is not None
+    assert played.actions is not None
+    seen, done = played.observations["maker"][:, :, 0], played.actions["maker"][:, :, 0, 0]
+    layout = market.roles[0].observation
+    held = seen[..., layout.slice("inventory").start]
+    bids, asks = (seen[..., layout.slice("queue").start + i].astype(float) for i in (0, 1))
+    assert edges[0] <= held.min()
+    assert held.max() < edges[-1]
+    assert edges[0] == 1 - edges[-1]  # classes are mirrored around 0
+    for row, (low, high) in enumerate(pairwise(edges)):
+        for column in range(impulses.IMBALANCES):
+            at = -1.0 + 2.0 * column / impulses.IMBALANCES
+            last = column == impulses.IMBALANCES - 1
+            x = (bids - asks) / (bids + asks)
+            there = (held >= low) & (held < high) & (x >= at - 1e-12) & ((x < at + 2.0 / impulses.IMBALANCES) | last)
+            told = [int((done[there] == k).sum()) for k in range(len(options))]
+            assert counts[row, column].tolist() == told
+    assert counts.sum() == done.size
+    which, share, visits = impulses.chosen(np.array([[[3, 1, 0, 0, 6], [0, 0, 0, 0, 5]]]), options)
+    assert (which.tolist(), share.tolist(), visits.tolist()) == ([[0, -1]], [[0.4, 0.0]], [[10, 5]])
+
+
+def test_the_map_names_the_impulse_and_the_share_of_decisions(games: Record) -> None:
+    cell, still = [60, 0, 0, 20, 20], [0, 0, 0, 0, 20]
+    counts = [[cell] * impulses.IMBALANCES, [still] * impulses.IMBALANCES]
+    options = ["LO_a_T", "CO_a_T", "CO_b_T", "LO_b_T", "nothing"]
+    curves = {"impulses": {"mm_0": {"positions": [-1, 0, 1], "options": options, "counts": counts}}}
+    run = Run(Path(), scenario={"market": {"model": "book"}}, records={"final": games}, curves=curves)
+    section = sections.impulses(run)
+    assert section is not None
+    (figure,) = section.figures
+    assert figure.svg.count(">+a 80<") == impulses.IMBALANCES  # 60 of 100 are asks, 80 are impulses
+    assert "+b" not in figure.svg.split("position, lots")[1]
+    assert "−1<" in figure.svg
+    assert "+a: posts an ask" in figure.svg
+
+
+def test_moments_follow_one_another_and_say_what_happened() -> None:
+    path = column(0, 1, 1, 2, 2)
+    filled = np.zeros((5, 2, 2))
+    filled[3:, :, 0] = 1
+    games = written(maker_posted=path, maker_filled=filled, maker_cancelled=column(0, 0, 0, 0, 1))
+    assert impulses.moments(games, "mm_0", 8) == [
+        (1, "posts an order"), (3, "posts an order, buys a lot"), (4, "cancels an order"),
+    ]  # fmt: skip
+    assert impulses.moments(games, "mm_0", 2)[0] == (1, "posts an order")
+    assert impulses.moments(written(), "mm_0", 8) == []
+
+
+def test_bonuses_do_not_count_in_comparisons() -> None:
+    games = written(maker_reward=column(0, 3, 3, 3, 3), maker_shaping=column(0, -2, -4, -6, -8))
+    np.testing.assert_array_equal(kit.objective(games)["mm_0"], [4.0, 4.0])
