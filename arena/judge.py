@@ -226,12 +226,15 @@ def _search(
         for role in market.roles
         for seat in role.agents
     }
+    facts["shifts"] = evaluation.search != "none"
+    learned = evaluation.search == "full"
     if quick:
         few: dict[str, Any] = {"choice_games": 256, "fresh": 0, "warm": 1, "generations": 12, "shift_games": 32}
-        train = trainer(market, training, evaluation, cores, share=0.25)
+        train = trainer(market, training, evaluation, cores, share=0.25) if learned else None
         return Search(games=max(evaluation.games // 4, 2), train=train, **few, **facts)
     facts |= {"fresh": evaluation.responders, "warm": evaluation.warm_responders}
-    return Search(games=evaluation.games, train=trainer(market, training, evaluation, cores), **facts)
+    train = trainer(market, training, evaluation, cores) if learned else None
+    return Search(games=evaluation.games, train=train, **facts)
 
 
 def trainer(

@@ -153,6 +153,12 @@ class EvaluationSettings(BaseModel):
 
     games: Count = Field(4096, description="paired games per estimate")
     gap_every: int = Field(25, ge=0, description="iterations between Nash-gap estimates; 0: only at the end")
+    search: Literal["full", "shifts", "none"] = Field(
+        "full",
+        exclude_if=lambda search: search == "full",  # so that no scenario written before it has another hash
+        description="where a seat's best response is searched for: among scripted players (none), shifts or swaps of "
+        "its own actions too (shifts), and learned responders too (full)",
+    )
     responders: Count = Field(3, description="fresh best responders per seat")
     warm_responders: int = Field(
         2, ge=0, description="best responders per seat that start from the profile's own weights"

@@ -19,8 +19,7 @@ from tests.training.conftest import SMALL
 
 ROOT = Path(__file__).parent.parent
 JUDGING = (
-    "evaluation={games: 64, responders: 1, warm_responders: 1, responder_iterations: 1, responder_games: 16, "
-    "members: 2, tournament_games: 16, gap_every: 0}",
+    "evaluation={games: 64, search: none, members: 2, tournament_games: 16, gap_every: 0}",
 )
 SETTINGS = [word for change in (*SMALL[:-1], *JUDGING) for word in ("--set", change)]
 

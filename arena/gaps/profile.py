@@ -41,7 +41,7 @@ Train = Callable[[Sequence[Job]], Sequence[Weights]]
 
 @dataclass(frozen=True)
 class Search:
-    """What an engine may spend. `train` none: no learned responders, constant and affine shifts only."""
+    """What an engine may spend; without `train` no responder learns, without `shifts` a seat's own act is not moved."""
 
     games: int = 4096  # fresh paired games of the judgement
     choice_games: int = 1024  # games on which the best candidate is chosen
@@ -51,6 +51,7 @@ class Search:
     shift_games: int = 64  # games per candidate and generation of the affine search
     confidence: float = 0.99
     seed: int = 1_000_003
+    shifts: bool = True  # look among shifts or swaps of a seat's own actions
     train: Train | None = None
     scripted: Mapping[str, Mapping[str, Act]] = field(default_factory=dict)  # acts to try, by seat and name
     reach: Mapping[str, np.ndarray] | None = None  # typical size of an action by role, [K]; none: a tenth of its range

@@ -79,8 +79,11 @@ def _candidates(market: Market, profile: Profile, seats: Sequence[str], search: 
     role = next(role for role in market.roles if seat in role.agents)
     game = Game(market, POPULATION * search.shift_games)
     seeds = seeds_of(search.seed, game.batch, SEARCH)
-    find = _swaps if isinstance(role.action, Choice) else _shifts
-    out = find(game, profile, seat, role, search, seeds)
+    if search.shifts:
+        find = _swaps if isinstance(role.action, Choice) else _shifts
+        out = find(game, profile, seat, role, search, seeds)
+    else:
+        out = {"its own act": lambda act: act, **_scripted(search, seat)}
     if search.train is None:
         return out
     network = profile.weights.get(seat)
@@ -125,7 +128,11 @@ def _swaps(
     """For a choice: the best swaps of the seat's own act, and scripted acts."""
     found = best_swaps(game, profile.acts, seat, role, seeds[: search.shift_games])
     out: dict[str, Make] = {name: partial(swapped, role=role, instead=j, where=i) for name, (j, i) in found.items()}
-    return out | {name: _instead(act) for name, act in search.scripted.get(seat, {}).items()}
+    return out | _scripted(search, seat)
+
+
+def _scripted(search: Search, seat: str) -> dict[str, Make]:
+    return {name: _instead(act) for name, act in search.scripted.get(seat, {}).items()}
 
 
 def _shift(shifts: Any, coefficients: np.ndarray) -> Make:

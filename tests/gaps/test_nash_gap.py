@@ -5,6 +5,7 @@ of the single maker is played in the market itself).
 """
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from scipy import stats
 
 from agents.makers import ConstantSpread
 from agents.network import Network
+from arena import judge
 from arena.game import Game
 from arena.gaps.nash_gap import NashGap, engines, nash_gap, total
 from arena.gaps.profile import Profile, Search, SeatGain, naive_acts
 from arena.gaps.shifts import best_affine, best_constant, shifted, shifts_of
 from arena.markets.dealer.market import DealerMarket
 from arena.rollout import play, seeds_of
+from arena.scenario import Scenario, load
 from arena.training.prior import priors, reaches
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +190,37 @@ def test_seats_that_are_alike_share_candidates_and_gain_alike(market: DealerMark
     one, two = by_seat["mm_0"], by_seat["mm_1"]
     assert abs(one.gain - two.gain) < 4 * np.hypot(one.se, two.se)  # 4 standard errors: less than once in 10 000
     assert all(seat.kind == "lower bound" for seat in gap.seats)
+
+
+@pytest.mark.parametrize(
+    ("search", "moved", "learned"), [("full", True, True), ("shifts", True, False), ("none", False, False)]
+)
+def test_evaluation_search_says_among_what_a_best_response_is_looked_for(
+    market: DealerMarket, search: str, moved: bool, learned: bool
+) -> None:
+    scenario = Scenario(
+        name="little",
+        market=market,
+        evaluation={"games": 16, "responder_iterations": 1, "search": search},
+        training={"hidden": (8,)},
+    )
+    spent = judge._search(market, scenario.training, scenario.evaluation, quick=True, cores=1)
+    spent = replace(spent, games=16, choice_games=16, generations=1, shift_games=2, fresh=1)
+    gap = nash_gap(market, naive_acts(market), spent)
+    for seat in gap.seats:
+        assert ("affine shift" in seat.candidates) is moved
+        assert ("fresh responder 1" in seat.candidates) is learned
+        assert ("avellaneda_stoikov" in seat.candidates) is seat.seat.startswith("mm")
+        assert moved or seat.candidates["its own act"] == 0.0
+
+
+def test_a_scenario_that_leaves_the_search_alone_keeps_its_hash() -> None:
+    assert "search" not in load("option_duel").evaluation.model_dump()
+    assert (
+        load("option_duel", ["evaluation.search=full"]).hash
+        == load("option_duel").hash
+        != load("option_duel", ["evaluation.search=none"]).hash
+    )
 
 
 def test_what_was_chosen_is_judged_on_games_that_no_choice_has_seen(

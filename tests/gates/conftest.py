@@ -29,8 +29,7 @@ market: {model: toy}
 players: {t_0: {kind: steady}}
 training: {iterations: 10, games: 32, block: 16, hidden: [8], epochs: 2, minibatch: 320, together: 1.0,
            checkpoint_every: 2}
-evaluation: {games: 64, responders: 1, warm_responders: 0, responder_iterations: 1, responder_games: 16, gap_every: 0,
-             tournament_games: 16, members: 2}
+evaluation: {games: 64, search: none, gap_every: 0, tournament_games: 16, members: 2}
 league: {promotion: {every: 4, games: 32}}
 """
 POSTING = "{kind: score, base: {kind: steady}, reference: {kind: steady, action: 1}, at_least: 0.5, stretch: 0.9}"

@@ -12,14 +12,13 @@ Zhou 2022).
 
 Arguments of the kernels:
 
-    gram, load            [F, F] and [F]: the linear equations of theta, added to
-    start, n              [P]: index of each path's first inventory; the number of inventories
+    times, known          [N, n, n]: how often q_i was left for q_j in each step, and the sum of r_k + base_j - base_i; added to
+    start                 [P]: index of each path's first inventory
     uniform               [P, N, 4]: random numbers: a distance and a count of fills per side
     quantile              [N, n, 2, cells+1]: distances of the frozen policy, by share of its mass
     bonus                 [N, n]: reward of a step that no fill brings
-    feature, base         [N+1, n, F] and [n]: phi, and the terminal condition
+    base                  [n]: the terminal condition
     rate, decay, dt       [2] A and k, bid and ask; the length of a step
-    naive                 whether the naive loss is fitted
 """
 
 import math
@@ -93,11 +92,12 @@ def learn(maker: Maker, sampling: Sampling, seed: int) -> Learned:
         value = base + feature @ theta
         quantile, bonus = _policy(maker, value[:-1])
         starts = rng.integers(-sampling.start_range, sampling.start_range, sampling.paths, endpoint=True)
-        gram, load = np.zeros((theta.size, theta.size)), np.zeros(theta.size)
+        times, known = np.zeros((sampling.steps, n, n)), np.zeros((sampling.steps, n, n))
         for block in np.array_split(starts, math.ceil(sampling.paths / 5000)):  # bounded memory
             uniform = rng.random((block.size, sampling.steps, 4))
-            _accumulate(gram, load, block + maker.inventory_limit, uniform, quantile, bonus, feature, base, maker.rates,
-                        maker.decays, maker.horizon / sampling.steps, n, sampling.loss == "naive")  # fmt: skip
+            _play(times, known, block + maker.inventory_limit, uniform, quantile, bonus, base, maker.rates,
+                  maker.decays, maker.horizon / sampling.steps)  # fmt: skip
+        gram, load = _equations(feature, times, known, naive=sampling.loss == "naive")
         theta = np.asarray(np.linalg.solve(gram, load), dtype=np.float64)
         history.append(theta)
     theta = np.array(history[-sampling.averaged :]).mean(axis=0)
@@ -174,13 +174,12 @@ def _fills(mean, uniform, room):
 
 
 @njit(cache=True, error_model="numpy")
-def _accumulate(gram, load, start, uniform, quantile, bonus, feature, base, rate, decay, dt, n, naive):
-    """Plays the paths and adds each transition to the equations."""
-    size, cells = load.size, quantile.shape[3] - 1
-    left = np.empty(size)
-    for path in range(start.size):
-        i = start[path]
-        for k in range(uniform.shape[1]):
+def _play(times, known, start, uniform, quantile, bonus, base, rate, decay, dt):
+    """Plays the paths, all of them a step at a time (its tables fit the cache), and counts each transition."""
+    n, cells, now = base.size, quantile.shape[3] - 1, start.copy()
+    for k in range(uniform.shape[1]):
+        for path in range(start.size):
+            i = now[path]
             reward, move = bonus[k, i], 0
             for side in range(2):
                 room = n - 1 - i if side == 0 else i
@@ -194,12 +193,19 @@ def _accumulate(gram, load, start, uniform, quantile, bonus, feature, base, rate
                     reward += count * eps
                     move += count * (1 - 2 * side)
             j = i + move
-            here, ahead = feature[k, i], feature[k + 1, j]
-            known = reward + base[j] - base[i]
-            for a in range(size):
-                left[a] = here[a] - ahead[a] if naive else here[a]
-            for a in range(size):
-                load[a] += left[a] * known
-                for b in range(size):
-                    gram[a, b] += left[a] * (here[b] - ahead[b])
-            i = j
+            times[k, i, j] += 1.0
+            known[k, i, j] += reward + base[j] - base[i]
+            now[path] = j
+
+
+def _equations(feature: Array, times: Array, known: Array, *, naive: bool) -> tuple[Array, Array]:
+    """The linear equations [F, F] and [F] of theta: sums over transitions, which phi sees only by step, q_i and q_j."""
+    here, ahead = feature[:-1], feature[1:]
+    pairs = ([0, 1], [0, 1])
+    drop = times.sum(axis=2)[..., None] * here - times @ ahead  # sum over j of phi_k - phi_{k+1}
+    gram, load = np.tensordot(here, drop, pairs), np.tensordot(here, known.sum(axis=2), pairs)
+    if naive:
+        back = times.transpose(0, 2, 1)
+        gram -= np.tensordot(ahead, back @ here - times.sum(axis=1)[..., None] * ahead, pairs)
+        load -= np.tensordot(ahead, known.sum(axis=1), pairs)
+    return gram, load
