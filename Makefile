@@ -7,7 +7,7 @@ TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
 # Kernel sets that `make test-kernels` repeats the tests marked `anywhere` under: what the libraries do on other machines.
 # haswell: most laptops, AMD before Zen 4. generic: no AVX at all, anywhere.
-KERNELS ?= haswell generic
+KERNELS ?= generic haswell
 haswell := OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2
 generic := OPENBLAS_CORETYPE=Nehalem NUMBA_CPU_NAME=generic ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE \
            NPY_DISABLE_CPU_FEATURES='X86_V3 X86_V4 AVX512_ICL AVX512_SPR'
@@ -24,7 +24,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 help:
 	@echo 'make selfplay     install, then play and train $(SCENARIO)  (SCENARIO=... picks another)'
 	@echo 'make test         install, then run the tests               (PYTEST_ARGS=... picks some)'
-	@echo 'make test-kernels repeat the tests of bitwise promises under other kernel sets  (KERNELS="haswell generic")'
+	@echo 'make test-kernels repeat the tests of bitwise promises under other kernel sets  (KERNELS="generic haswell")'
 	@echo 'make mutants      break one claim of the referee at a time: do the tests notice?  (most of an hour)'
 	@echo 'make lint         ruff          make types        mypy'
 	@echo 'make results      render docs/results/claims.yaml into docs/results.md and its pages'

@@ -31,6 +31,7 @@ evaluation:
 training: {hidden: [8]}
 """
 SCRIPTED = ["players.mm_0.kind=constant_spread", "players.mm_1.kind=avellaneda_stoikov", "players.trader_0.kind=twap"]
+QUICK = "evaluation.search=none"
 FILES = [
     "payoff.json",
     "ratings.json",
@@ -42,11 +43,11 @@ FILES = [
 ]
 
 
-def trained(folder: Path, seed: int) -> tuple[RunFolder, Scenario]:
+def trained(folder: Path, seed: int, *changes: str) -> tuple[RunFolder, Scenario]:
     """A run folder with policies that never trained, and a league of two makers and a trader."""
     from arena.training.prior import priors
 
-    scenario = loads(SCENARIO, [f"training.seed={seed}"])
+    scenario = loads(SCENARIO, [f"training.seed={seed}", *changes])
     run = RunFolder.create(folder, scenario, ["test"])
     frames = priors(scenario.market)
     for role in scenario.market.roles:
@@ -119,7 +120,7 @@ def test_a_policy_of_another_market_is_refused(tmp_path: Path) -> None:
 def test_a_scripted_line_up_is_judged_without_training(tmp_path: Path) -> None:
     file = tmp_path / "little.yaml"
     file.write_text(SCENARIO)
-    assert _guarded([str(file)], tmp_path / "runs", 1, False, SCRIPTED) == 0
+    assert _guarded([str(file)], tmp_path / "runs", 1, False, [*SCRIPTED, QUICK]) == 0
     (folder,) = (tmp_path / "runs" / "little_game").iterdir()
     assert all((folder / name).is_file() for name in FILES)
     told = json.loads((folder / "comparisons.json").read_text())
@@ -129,7 +130,7 @@ def test_a_scripted_line_up_is_judged_without_training(tmp_path: Path) -> None:
 
 
 def test_several_runs_make_one_page(judged: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other, _ = trained(tmp_path, 3)
+    other, _ = trained(tmp_path, 3, QUICK)
     assert _guarded([str(judged.path), str(other.path)], tmp_path / "out", 1, False, []) == 0
     page = Path(capsys.readouterr().out.splitlines()[-1])
     assert page == tmp_path / "out" / "compared" / "little_game" / "report.html"

@@ -46,8 +46,7 @@ market: {model: toy}
 training: {iterations: 2, games: 32, block: 16, hidden: [8], epochs: 2, minibatch: 256, checkpoint_every: 2}
 league: {slots: 2, promotion: {every: 2, games: 64}}
 evaluation:
-  {games: 256, responders: 1, warm_responders: 0, responder_iterations: 2, responder_games: 32, tournament_games: 32,
-   gap_every: 0, members: 3}
+  {games: 256, search: shifts, tournament_games: 32, gap_every: 0, members: 3}
 """
 
 

@@ -162,10 +162,10 @@ def module_reach(market: DealerMarket) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["monopoly", "duel"])
-def test_a_learned_responder_alone_finds_most_of_a_known_gain(case: str) -> None:
-    """A smaller budget than the engine's; measured 85 % to 90 % (monopoly) and above 100 % (duel)."""
-    share, _ = calibration().learned(case, iterations=60, games=128, seed=0)
+@pytest.mark.parametrize(("case", "iterations"), [("monopoly", 40), ("duel", 20)])
+def test_a_learned_responder_alone_finds_most_of_a_known_gain(case: str, iterations: int) -> None:
+    """A far smaller budget than the engine's; measured 87 % (monopoly) and 91 % (duel)."""
+    share, _ = calibration().learned(case, iterations=iterations, games=128, seed=0)
     assert share >= 0.75
 
 
