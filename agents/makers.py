@@ -161,7 +161,7 @@ def _quoting(
         steady = steady + np.square(noise_of_vol * initial_greeks(market)[3])
 
     def act(observation: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        q, tau = observation[:, inventory].astype(float), observation[:, time_left].astype(float)
+        q, tau = observation[:, inventory].astype(float), np.maximum(observation[:, time_left].astype(float), 0.0)
         if variance_rate is not None:
             variance = np.full_like(q, variance_rate)
         else:

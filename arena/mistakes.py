@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 MAX_CHARACTERS = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 40
@@ -42,7 +42,7 @@ class Document(NamedTuple):
     """Plain data, the place of every path in it, and what is wrong with the text itself."""
 
     tree: Any
-    places: dict[Path, Place]
+    places: dict[KeyPath, Place]
     mistakes: list[str]
 
 
@@ -79,14 +79,14 @@ class _Reader:
 
     def __init__(self, scalar: Callable[[Node], Any], source: str):
         self.scalar, self.source = scalar, source
-        self.places: dict[Path, Place] = {}
+        self.places: dict[KeyPath, Place] = {}
         self.mistakes: list[str] = []
         self.nodes, self.stopped = 0, False
 
     def place(self, node: Node) -> str:
         return f"{self.source}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
-    def build(self, node: Node, path: Path, depth: int) -> Any:
+    def build(self, node: Node, path: KeyPath, depth: int) -> Any:
         self.places.setdefault(path, Place(self.place(node), self.place(node)))
         self.nodes += 1
         if self.stopped:
@@ -113,7 +113,7 @@ class _Reader:
             value = value.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         return value if isinstance(value, (str, int, float, type(None))) else str(node.value)
 
-    def mapping(self, node: MappingNode, path: Path, depth: int) -> dict[str, Any]:
+    def mapping(self, node: MappingNode, path: KeyPath, depth: int) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, ScalarNode) else None
@@ -148,7 +148,7 @@ def override(document: Document, text: str) -> None:
         document.mistakes.extend(new.mistakes)
         return
     node: Any = document.tree
-    path: Path = ()
+    path: KeyPath = ()
     for step in steps[:-1]:
         key = _key(node, step)
         if isinstance(node, dict) and node.get(step) is None:
@@ -175,7 +175,7 @@ def _key(node: Any, step: str) -> str | int | None:
     return step if isinstance(node, dict) else None
 
 
-def _no_way(source: str, node: Any, path: Path, value: Any) -> str:
+def _no_way(source: str, node: Any, path: KeyPath, value: Any) -> str:
     if isinstance(node, list):
         return f"{source}: {show_path(path)}: no such entry; allowed are 0 to {len(node) - 1}"
     return f"{source}: {show_path(path)}: {show(value)} has no keys; allowed is a path to an existing mapping or list"
@@ -197,8 +197,8 @@ class _Finding:
         self.type, self.context = details["type"], details.get("ctx", {})
         self.message = details["msg"]
         node: Any = document.tree
-        path: Path = ()
-        self.branches: list[tuple[Path, str]] = []  # untagged unions only: a tag is already named by the data
+        path: KeyPath = ()
+        self.branches: list[tuple[KeyPath, str]] = []  # untagged unions only: a tag is already named by the data
         loc = details["loc"]
         for i, step in enumerate(loc):
             if _inside(node, step):
@@ -273,7 +273,7 @@ class _Finding:
             node, path = node[key], (*path, key)
         return self._at(path, rest if colon else line)
 
-    def _at(self, path: Path, sentence: str, key: bool = False) -> str:
+    def _at(self, path: KeyPath, sentence: str, key: bool = False) -> str:
         places = self.document.places
         known = path
         while known not in places:
@@ -291,7 +291,7 @@ def _lines(error: Exception) -> list[str]:
 
 def _one_branch_per_union(findings: list[_Finding]) -> list[_Finding]:
     """Of an untagged union keep the branch whose shape fits the data; if none does, one finding that lists them all."""
-    unions: dict[Path, dict[str, list[_Finding]]] = {}
+    unions: dict[KeyPath, dict[str, list[_Finding]]] = {}
     out = []
     for finding in findings:
         if finding.branches:
@@ -331,7 +331,7 @@ def _inside(node: Any, step: Any) -> bool:
     return isinstance(node, list) and isinstance(step, int) and 0 <= step < len(node)
 
 
-def _keys(schema: dict[str, Any], tree: Any, path: Path) -> list[str]:
+def _keys(schema: dict[str, Any], tree: Any, path: KeyPath) -> list[str]:
     """The keys that a mapping at this path may have, read off the JSON schema."""
     level, node = _objects(schema, [schema], tree), tree
     for step in path:
@@ -371,7 +371,7 @@ def _objects(schema: dict[str, Any], options: Iterable[dict[str, Any]], node: An
     return out
 
 
-def show_path(path: Path) -> str:
+def show_path(path: KeyPath) -> str:
     """`market.products[1].strike`; the whole document is called 'scenario'."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".") or "scenario"

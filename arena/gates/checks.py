@@ -24,7 +24,7 @@ from arena.gates.bench import OURS, Bench, GateError
 from arena.gates.statistics import Bound, deviation_ratio, difference, ratio, share_of_the_way
 from arena.layout import STRICT
 
-Player = dict[str, Any]
+RawRecipe = dict[str, Any]
 """A player as plain data, `{kind: ..., ...}`: the market's kit knows its class."""
 SIGMAS = 3.0
 """Standard errors within which the mean of a hedged P&L must be 0."""
@@ -100,9 +100,9 @@ class Score(_Above0):
     """Share of the way from a base to a reference; the worst seed must be above the base."""
 
     kind: Literal["score"] = "score"
-    base: Player = Field(description="who scores 0, in the judged seat")
-    reference: Player | Literal["best_response"] = Field(description="who scores 1; best_response where it is exact")
-    beside: dict[str, Player] = Field(default_factory=dict, description="players whose score is shown beside it")
+    base: RawRecipe = Field(description="who scores 0, in the judged seat")
+    reference: RawRecipe | Literal["best_response"] = Field(description="who scores 1; best_response where it is exact")
+    beside: dict[str, RawRecipe] = Field(default_factory=dict, description="players whose score is shown beside it")
 
     def measure(self, bench: Bench) -> Bound:
         """G; raises GateError where the reference is not better than the base."""
@@ -130,7 +130,7 @@ class Share(_Above0):
     """What the player earns over what a reference does in its seat."""
 
     kind: Literal["share"] = "share"
-    reference: Player | Literal["best_response"] = Field(description="who earns 1; best_response where it is exact")
+    reference: RawRecipe | Literal["best_response"] = Field(description="who earns 1; best_response where it is exact")
 
     def measure(self, bench: Bench) -> Bound:
         """J / J_reference; raises GateError where the reference does not earn more than 0."""
@@ -149,7 +149,7 @@ class Over(_AtLeast):
 
     kind: Literal["over"] = "over"
     rival: str = Field("", description="the seat of the rival in the same games")
-    base: Player | None = Field(None, description="another player in the judged seat")
+    base: RawRecipe | None = Field(None, description="another player in the judged seat")
 
     @model_validator(mode="after")
     def _one(self) -> "Over":
@@ -168,7 +168,7 @@ class Deviation(_AtMost):
     """Standard deviation of P&L over a base's, which is asked to have mean 0 like the player's."""
 
     kind: Literal["deviation"] = "deviation"
-    base: Player = Field(description="who has 1, in the judged seat")
+    base: RawRecipe = Field(description="who has 1, in the judged seat")
     steps: int | None = Field(
         None, ge=1, description="decisions per game, in place of the scenario's; the same weights"
     )
@@ -227,7 +227,7 @@ class Against(_Above0):
     """What the player earns against an opponent in all other learned seats, over what the equilibrium's player does."""
 
     kind: Literal["against"] = "against"
-    opponent: Player = Field(description="who sits in the other learned seats")
+    opponent: RawRecipe = Field(description="who sits in the other learned seats")
     of: Literal["equilibrium"] = Field("equilibrium", description="whose earnings against it count as 1")
 
     def measure(self, bench: Bench) -> Bound:
@@ -254,7 +254,7 @@ Check = Annotated[
 ]
 
 
-def recipes_of(check: Any) -> Iterator[tuple[tuple[str, ...], Player]]:
+def recipes_of(check: Any) -> Iterator[tuple[tuple[str, ...], RawRecipe]]:
     """The players that a check names, each with its place in the check."""
     for name in ("base", "reference", "opponent"):
         one = getattr(check, name, None)

@@ -33,7 +33,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "curricula"
 NAME = r"^[a-z][a-z0-9_]*$"
 
 
-class Start(BaseModel):
+class CarriedStart(BaseModel):
     """Learning starts from the weights that another phase of the same seed ended with, column by column."""
 
     model_config = ConfigDict(**STRICT, populate_by_name=True)
@@ -59,7 +59,7 @@ class Phase(BaseModel):
     scenario: str = Field(description="a scenario file, beside this file, or the name of a shipped one")
     set: tuple[str, ...] = Field((), description="changes of the scenario: training.iterations=150")
     games: int = Field(20_000, ge=100, description="games on which a check that has no exact answer is judged")
-    start: Literal["fresh"] | Start = Field("fresh", description="fresh, or {from: PHASE, when: always | helps}")
+    start: Literal["fresh"] | CarriedStart = Field("fresh", description="fresh, or {from: PHASE, when: always | helps}")
     checks: tuple[Check, ...] = Field(min_length=1, description="all of them must hold")
 
 
@@ -87,7 +87,7 @@ class Curriculum(BaseModel):
         for i, phase in enumerate(self.phases):
             if phase.name in names[:i]:
                 wrong.append(f"phases[{i}].name: found '{phase.name}' twice; allowed are different names")
-            if isinstance(phase.start, Start) and phase.start.source not in names[:i]:
+            if isinstance(phase.start, CarriedStart) and phase.start.source not in names[:i]:
                 allowed = f"allowed are phases before it: {', '.join(names[:i]) or 'none, this is the first'}"
                 wrong.append(f"phases[{i}].start.from: found '{phase.start.source}'; {allowed}")
         if wrong:

@@ -19,7 +19,7 @@ import numpy as np
 from arena.game import Game
 from arena.gates.bench import CHUNK, GateError, digest_of
 from arena.gates.ladder import PHASE_FILE, Ladder, phase_file
-from arena.gates.settings import Rung, Start
+from arena.gates.settings import CarriedStart, Rung
 from arena.judge import LEARNED, final_networks, profile_of
 from arena.league import snapshot
 from arena.rollout import play, seeds_of
@@ -54,7 +54,7 @@ def begin(ladder: Ladder, rung: Rung, seed: int, carry: bool) -> RunFolder:
 
 def _carried(ladder: Ladder, rung: Rung, scenario: Scenario, source: Mapping[str, Any]) -> dict[str, Any]:
     start, path = rung.phase.start, ladder.out / source["run"]
-    assert isinstance(start, Start)
+    assert isinstance(start, CarriedStart)
     before = ladder.rung(start.source).scenario
     try:
         networks = final_networks(path, before)
@@ -71,9 +71,9 @@ def run_to_train(ladder: Ladder, rung: Rung, seed: int, source: str, train: Trai
     With `source` runs of other sources do not count. Raises GateError, RunFolderError.
     """
     start = rung.phase.start
-    if not isinstance(start, Start) or start.when == "always":
+    if not isinstance(start, CarriedStart) or start.when == "always":
         found = ladder.run_of(rung, seed, source)
-        return found[0] if found else begin(ladder, rung, seed, carry=isinstance(start, Start))
+        return found[0] if found else begin(ladder, rung, seed, carry=isinstance(start, CarriedStart))
     both = {carry: ladder.run_of(rung, seed, source, carry) for carry in (True, False)}
     for carry, one in both.items():
         if one is not None and "verdict" in one[1].get("started_from", {}):

@@ -14,6 +14,9 @@ from arena.solvers.collocation import NoEquilibrium
 from arena.solvers.execution.game import ExecutionGame
 
 Gain = Callable[[float], Array]
+GROWTH = 1e12
+EVALUATIONS = 40_000
+"""Slopes of one integration; the games that are solved take hundreds to a few thousand."""
 
 
 def open_loop_gain(game: ExecutionGame, tolerance: float = 1e-12) -> tuple[Gain, Gain]:
@@ -127,7 +130,21 @@ def integrate(
     what: str,
 ) -> Callable[[float], Array]:
     """Integrate an ODE piece by piece between knots and return its dense solution; raises NoEquilibrium, which names
-    the time, at a blow-up."""
+    the time, at a blow-up: where it outgrows the state it starts from by GROWTH, or takes EVALUATIONS of its slope.
+
+    Shares have no scale of their own, so the bound is relative to the start."""
+    largest, asked = GROWTH * max(1.0, float(np.abs(start).max())), 0
+
+    def counted(t: float, state: Array) -> Array:
+        nonlocal asked
+        asked += 1
+        if asked > EVALUATIONS:
+            raise NoEquilibrium(
+                f"{what} is at t = {t:.6g} after {EVALUATIONS} evaluations: a coefficient is singular near it, or the "
+                "equation is too stiff"
+            )
+        return slope(t, state)
+
     low, high = min(begin, end), max(begin, end)
     marks = np.concatenate([[low], knots[(knots > low) & (knots < high)], [high]])
     if end < begin:
@@ -138,7 +155,7 @@ def integrate(
         with np.errstate(over="ignore", invalid="ignore"):
             try:
                 found = solve_ivp(
-                    slope,
+                    counted,
                     (left, right),
                     state,
                     method="DOP853",
@@ -147,11 +164,13 @@ def integrate(
                     dense_output=True,
                     first_step=None,
                 )
+            except NoEquilibrium:
+                raise
             except (np.linalg.LinAlgError, ValueError) as error:
                 raise NoEquilibrium(
                     f"{what} breaks down between t = {right:.4g} and t = {left:.4g} ({error})"
                 ) from error
-        if not found.success or not np.all(np.isfinite(found.y[:, -1])) or np.abs(found.y[:, -1]).max() > 1e12:
+        if not found.success or not np.all(np.isfinite(found.y[:, -1])) or np.abs(found.y[:, -1]).max() > largest:
             raise NoEquilibrium(
                 f"{what} blows up near t = {found.t[-1]:.6g} (horizon {high:g}): the parameters admit no equilibrium "
                 "of this kind on it"

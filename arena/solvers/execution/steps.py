@@ -134,7 +134,9 @@ def naive_rates(game: ExecutionGame, steps: int) -> Array:
 
 def open_loop_gains(game: ExecutionGame, rate: Array, accounting: str = "exact") -> Array:
     """Gain [N] of each trader's best path against the others' given paths [n, N]; raises NoEquilibrium where a
-    reply is unbounded."""
+    reply is unbounded, ValueError for a rate that is not finite."""
+    if not np.isfinite(rate).all():
+        raise ValueError(f"rate: found {rate[~np.isfinite(rate)][0]:g}; allowed are finite numbers")
     steps, n = rate.shape
     alpha, beta, phi, shift = _averages(game, steps)
     h = game.horizon / steps

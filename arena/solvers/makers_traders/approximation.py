@@ -39,7 +39,14 @@ from arena.solvers.makers_traders.stage import (
     outcome,
     without_bounds,
 )
-from arena.solvers.makers_traders.tube import as_path, box, by_inventories, solve_fields, to_coordinates, to_inventories
+from arena.solvers.makers_traders.tube import (
+    as_curve,
+    box,
+    by_inventories,
+    solve_fields,
+    to_coordinates,
+    to_inventories,
+)
 from arena.solvers.solution import Condition, Player, Solution
 
 TimeState = Callable[[float, Array], Array]
@@ -111,7 +118,7 @@ def approximation_game(
         level = np.array([path_of_factor(x) for x in found.t])
         pace = np.array([float(factor.drift(x, np.array([y]))[0]) for x, y in zip(found.t, level, strict=True)])
         c, speed = np.column_stack([c, level]), np.column_stack([speed, pace])
-    centre = as_path(found.t, c, speed)
+    centre = as_curve(found.t, c, speed)
     q_end = to_inventories(centre(game.horizon)[0] + grid.radius * grid.nodes)
     end = np.concatenate([-2.0 * game.terminal * q_end, -game.terminal * q_end**2], axis=1)
 

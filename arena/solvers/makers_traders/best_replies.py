@@ -29,8 +29,8 @@ from arena.solvers.makers_traders.stage import (
 )
 from arena.solvers.makers_traders.tube import (
     Box,
-    Path,
-    as_path,
+    Curve,
+    as_curve,
     box,
     by_inventories,
     solve_fields,
@@ -121,7 +121,7 @@ def policy_gains(
     rolled = solve_ivp(speed, (0.0, game.horizon), game.start, method="DOP853", rtol=1e-8, atol=1e-8, t_eval=times)
     q = rolled.y.T
     pace = np.stack([speed(now, row) for now, row in zip(times, q, strict=True)])
-    centre = as_path(times, to_coordinates(q), to_coordinates(pace))
+    centre = as_curve(times, to_coordinates(q), to_coordinates(pace))
     check_rates(
         game, times, np.concatenate([rule(now, row[None], nothing)[2] for now, row in zip(times, q, strict=True)])
     )
@@ -139,7 +139,7 @@ def _replies(
     game: MakersTraders,
     lead: int,
     grid: Box,
-    centre: Path,
+    centre: Curve,
     end: Array,
     rule: Callable[[float, Array, Array], tuple[Array, Array, Array]],
     change: Callable[[float, Array, Array, Array, Array], Array],

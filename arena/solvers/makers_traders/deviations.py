@@ -115,7 +115,12 @@ def best_response(game: MakersTraders, profile: Profile, player: int) -> tuple[f
 
 
 def open_loop_gains(game: MakersTraders, profile: Profile) -> Array:
-    """Gains of all players' best responses to a profile of paths [p]; their sum is NashConv."""
+    """Gains of all players' best responses to a profile of paths [p]; their sum is NashConv.
+
+    Raises ValueError for a quote or rate that is not finite."""
+    for name, path in vars(profile).items():
+        if not np.isfinite(path).all():
+            raise ValueError(f"{name}: found {path[~np.isfinite(path)][0]:g}; allowed are finite numbers")
     return np.array([best_response(game, profile, player)[0] for player in range(game.start.size)])
 
 

@@ -37,9 +37,9 @@ from arena.solvers.makers_traders.stage import (
 )
 from arena.solvers.makers_traders.tube import (
     Box,
+    Curve,
     Fields,
-    Path,
-    as_path,
+    as_curve,
     by_inventories,
     solve_fields,
     to_coordinates,
@@ -116,8 +116,8 @@ def feedback_nash(
 
 
 def _settle(
-    game: MakersTraders, lead: int, grid: Box, centre: Path, tolerance: float
-) -> tuple[Fields, Path, int, float]:
+    game: MakersTraders, lead: int, grid: Box, centre: Curve, tolerance: float
+) -> tuple[Fields, Curve, int, float]:
     """Solve for the values in a box around a path, follow the path they imply, and repeat around that path until it
     stays."""
     inventories = to_inventories(grid.radius * grid.nodes)
@@ -146,7 +146,7 @@ def _settle(
     return fields, path, rounds, moved
 
 
-def follow(game: MakersTraders, lead: int, fields: Fields, tolerance: float) -> tuple[Path, Array]:
+def follow(game: MakersTraders, lead: int, fields: Fields, tolerance: float) -> tuple[Curve, Array]:
     """The path that feedback play takes from the start, and the times at which it is stored."""
     times = np.union1d(np.linspace(0.0, game.horizon, 101), game.knots)
 
@@ -159,4 +159,4 @@ def follow(game: MakersTraders, lead: int, fields: Fields, tolerance: float) -> 
     found = solve_ivp(slope, (0.0, game.horizon), start, method="DOP853", rtol=tolerance, atol=tolerance, t_eval=times)
     c = found.y.T
     speed = np.stack([slope(now, row) for now, row in zip(times, c, strict=True)])
-    return as_path(times, c, speed), times
+    return as_curve(times, c, speed), times

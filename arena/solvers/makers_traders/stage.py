@@ -16,7 +16,7 @@ from arena.solvers.makers_traders.costs import QuadraticCost, stage_rates
 from arena.solvers.makers_traders.game import MakersTraders
 from arena.solvers.makers_traders.open_loop import trajectory
 from arena.solvers.makers_traders.shares import Logistic, stage_quotes
-from arena.solvers.makers_traders.tube import Box, Path, as_path, box, to_coordinates
+from arena.solvers.makers_traders.tube import Box, Curve, as_curve, box, to_coordinates
 from arena.solvers.solution import Condition
 
 
@@ -87,13 +87,13 @@ def game_radius(game: MakersTraders) -> float:
     return 0.75 * markup / steepness if steepness > 0.0 else 1.0
 
 
-def open_loop_start(game: MakersTraders) -> tuple[Path, int, Array, Array]:
+def open_loop_start(game: MakersTraders) -> tuple[Curve, int, Array, Array]:
     """Open-loop play of a game it covers: its path in coordinates, the leader, and times and rates [n], [n, 1] along
     it."""
     check_game(game)
     found = trajectory(game, np.linspace(0.0, game.horizon, 301), 1e-9)
     ask, bid, rate = game.controls(found.t, found.y)
-    path = as_path(found.t, to_coordinates(found.q), to_coordinates(game.drift(found.t, found.y)[0]))
+    path = as_curve(found.t, to_coordinates(found.q), to_coordinates(game.drift(found.t, found.y)[0]))
     return path, leader(game, ask, bid), found.t, rate
 
 

@@ -111,11 +111,11 @@ def by_inventories(gradient: Array) -> Array:
     return np.stack([x2 - xe + shift, -x2, xe], axis=-1)
 
 
-Path = Callable[[float], tuple[Array, Array]]
+Curve = Callable[[float], tuple[Array, Array]]
 Change = Callable[[float, Array, Array], Array]
 
 
-def as_path(t: Array, c: Array, speed: Array) -> Path:
+def as_curve(t: Array, c: Array, speed: Array) -> Curve:
     """A path through given points with given velocities."""
     spline = CubicHermiteSpline(t, c, speed)
     velocity = spline.derivative()
@@ -127,7 +127,7 @@ class Fields:
     """Fields on the moving box: `at(t)` gives node values [m, fields], `centre(t)` the path's coordinates."""
 
     grid: Box
-    centre: Path
+    centre: Curve
     dense: Callable[[float], Array]
     count: int
 
@@ -147,7 +147,7 @@ class Fields:
 
 
 def solve_fields(
-    grid: Box, centre: Path, horizon: float, end: Array, change: Change, knots: Array, tolerance: float, what: str
+    grid: Box, centre: Curve, horizon: float, end: Array, change: Change, knots: Array, tolerance: float, what: str
 ) -> Fields:
     """Integrate node values backward from `end` [m, fields].
 

@@ -23,8 +23,10 @@ def matrix_exponential(maker: Maker, time_left: ArrayLike) -> Array:
         du/dtau = M u,  M[q, q+1] = A_b/e,  M[q, q-1] = A_a/e,  M[q, q] = k (g q - phi/2 q^2),   v = ln(e^{tau M}
         u_T) / k
 
-    Raises ValueError when the problem is clamped, exploratory, has a time-dependent drift or two different k.
+    Raises ValueError when the problem is clamped, exploratory, has a time-dependent drift or two different k, or a time
+    is negative or not finite.
     """
+    _at_least_zero(time_left=time_left)
     drift, k = profile(maker.drift), float(maker.decays[0])
     if maker.min_distance != -math.inf or maker.max_distance != math.inf or maker.temperature != 0:
         raise ValueError("the matrix exponential needs min_distance = -inf, max_distance = inf and temperature 0")
@@ -41,10 +43,11 @@ def bessel(
 ) -> Array:
     """Value without an inventory bound, unclamped, equal sides:  e^{k v} = sum_j I_{|q-j|}(2 A tau / e) e^{-k c j^2}.
 
-    Raises ValueError when terminal_cost is not positive (then v = 2 A tau / (k e), whatever q).
+    Raises ValueError when a rate, decay or terminal_cost is not positive (without one v = 2 A tau / (k e), whatever q),
+    or the time is negative or not finite.
     """
-    if not terminal_cost > 0:
-        raise ValueError(f"terminal_cost must be positive, found {terminal_cost}")
+    _positive(arrival_rate=arrival_rate, fill_decay=fill_decay, terminal_cost=terminal_cost)
+    _at_least_zero(time_left=time_left)
     q = np.asarray(inventory)
     far = math.ceil(math.sqrt(750.0 / (fill_decay * terminal_cost)))  # beyond, the weight underflows
     j = np.arange(-far, far + 1)
@@ -62,16 +65,22 @@ def avellaneda_stoikov(
 
     An expansion, not the optimum: far from the end its inventory slope is several times the exact one.
     inventory, time_left and variance_rate broadcast. Raises ValueError when fill_decay or risk_aversion is not
-    positive.
+    positive, a time or variance is negative, or anything is not finite.
     """
     _positive(fill_decay=fill_decay, risk_aversion=risk_aversion)
+    _at_least_zero(time_left=time_left, variance_rate=variance_rate)
+    _finite(inventory=inventory)
     slope = risk_aversion * np.asarray(variance_rate, dtype=np.float64) * np.asarray(time_left, dtype=np.float64)
     half, shift = 0.5 * slope + math.log1p(risk_aversion / fill_decay) / risk_aversion, slope * np.asarray(inventory)
     return np.stack(np.broadcast_arrays(half + shift, half - shift), axis=-1)
 
 
 def vega_variance_rate(vega: ArrayLike, vol_of_vol: float) -> Array:
-    """Variance rate (nu vega)^2 of a delta-hedged lot whose volatility moves by nu per root of time (std)."""
+    """Variance rate (nu vega)^2 of a delta-hedged lot whose volatility moves by nu per root of time (std).
+
+    Raises ValueError when nu is negative or anything is not finite."""
+    _at_least_zero(vol_of_vol=vol_of_vol)
+    _finite(vega=vega)
     return np.square(vol_of_vol * np.asarray(vega, dtype=np.float64))
 
 
@@ -92,9 +101,11 @@ def glft(
         alpha = k gamma variance_rate / 2,  eta = A (1 + gamma/k)^{-(1 + k/gamma)},  v_q(T) = exp(-k l q^2)
         ask = ln(v_q / v_{q-1}) / k + ln(1 + gamma/k) / gamma,   bid = ln(v_q / v_{q+1}) / k + the same
 
-    A withdrawn side has distance inf. Raises ValueError when a rate, decay or the risk aversion is not positive.
+    A withdrawn side has distance inf. Raises ValueError when a rate, decay or risk aversion is not positive, a time,
+    variance or penalty is negative, or anything is not finite.
     """
     _positive(fill_decay=fill_decay, risk_aversion=risk_aversion, arrival_rate=arrival_rate)
+    _at_least_zero(time_left=time_left, variance_rate=variance_rate, terminal_penalty=terminal_penalty)
     k, gamma = fill_decay, risk_aversion
     q = np.arange(-inventory_limit, inventory_limit + 1, dtype=np.float64)
     eta = arrival_rate * math.exp(-(1.0 + k / gamma) * math.log1p(gamma / k))
@@ -116,9 +127,12 @@ def glft_asymptotic(
         bid = ln(1 + gamma/k) / gamma + (2q + 1)/2 w,   ask = ln(1 + gamma/k) / gamma - (2q - 1)/2 w
         w = sqrt( variance_rate gamma / (2 k A) (1 + gamma/k)^{1 + k/gamma} )
 
-    Raises ValueError when a rate, decay or the risk aversion is not positive.
+    Raises ValueError when a rate, decay or risk aversion is not positive, a variance is negative, or anything is not
+    finite.
     """
     _positive(fill_decay=fill_decay, risk_aversion=risk_aversion, arrival_rate=arrival_rate)
+    _at_least_zero(variance_rate=variance_rate)
+    _finite(inventory=inventory)
     k, gamma = fill_decay, risk_aversion
     growth = math.exp((1.0 + k / gamma) * math.log1p(gamma / k))
     width = np.sqrt(np.asarray(variance_rate, dtype=np.float64) * gamma / (2.0 * k * arrival_rate) * growth)
@@ -145,3 +159,16 @@ def _positive(**arguments: float) -> None:
     for name, value in arguments.items():
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be positive, found {value}")
+
+
+def _at_least_zero(**arguments: ArrayLike) -> None:
+    _finite(**arguments)
+    for name, value in arguments.items():
+        if np.min(value) < 0:
+            raise ValueError(f"{name} must be at least 0, found {np.min(value):g}")
+
+
+def _finite(**arguments: ArrayLike) -> None:
+    for name, value in arguments.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} must be finite, found {np.ravel(value)[~np.isfinite(np.ravel(value))][0]:g}")

@@ -38,13 +38,15 @@ from arena.solvers.quoting.soft_best import cartel_kernel, equilibrium_kernel, f
 Hold = Literal["linear", "step"]
 
 _GIVEN, _RESPOND, _EQUILIBRIUM, _CARTEL = 0, 1, 2, 3
+_MOST = 50_000_000
+"""States that a sweep may visit, some microseconds each for an equilibrium: about a minute."""
 
 
 @dataclass(frozen=True)
 class Duel:
     """Two equal makers; arrival_rate A and fill_decay k are (bid, ask) pairs or one number, sharpness kappa >= k.
 
-    Raises ValueError, a sentence, for an ill-posed game.
+    Raises ValueError, a sentence, for an ill-posed game; so do the functions below where its equation is too stiff.
     """
 
     arrival_rate: float | tuple[float, float]
@@ -199,19 +201,40 @@ def _nothing(duel: Duel, steps: int) -> tuple[Array, Array]:
 
 def _sweep(duel: Duel, mode: int, own: Array, rival: Array, hold: Hold) -> DuelTable:
     steps, n = own.shape[0] - 1, 2 * duel.inventory_limit + 1
-    rates, decays = both_sides(duel.arrival_rate), both_sides(duel.fill_decay)
-    fastest = float((rates * np.exp(-decays * duel.min_distance)).sum())
-    # quotes react to values at kappa, which stiffens the equation beyond the intensities themselves
-    per_row = max(1, math.ceil(fastest * duel.horizon * (1.0 + duel.sharpness / float(decays.min())) / (3.0 * steps)))
     inventory = np.arange(-duel.inventory_limit, duel.inventory_limit + 1)
     value, distance = np.empty((steps + 1, n, n)), np.full((steps + 1, n, n, 2), np.inf)
     q = inventory[:, None].astype(float)
     value[-1] = -duel.terminal_cost * (q**2 + (q.T**2 if mode == _CARTEL else 0.0))
     penalty = 0.5 * duel.running_penalty * (q**2 + (q.T**2 if mode == _CARTEL else 0.0)) + np.zeros((n, n))
-    _backward(value, distance, penalty, duel.horizon / steps, per_row, mode, np.ascontiguousarray(own),
-              np.ascontiguousarray(rival), hold == "step", rates, decays, float(duel.sharpness),
-              float(duel.min_distance), float(duel.max_distance))  # fmt: skip
-    return DuelTable(np.linspace(0.0, duel.horizon, steps + 1), inventory, value, distance)
+    rates, decays = both_sides(duel.arrival_rate), both_sides(duel.fill_decay)
+    lowest = max(duel.min_distance, min([0.0, *(float(table.min()) for table in (own, rival) if table.size)]))
+    while True:
+        per_row = _fine_steps(duel, lowest, steps)
+        _backward(value, distance, penalty, duel.horizon / steps, per_row, mode, np.ascontiguousarray(own),
+                  np.ascontiguousarray(rival), hold == "step", rates, decays, float(duel.sharpness),
+                  float(duel.min_distance), float(duel.max_distance))  # fmt: skip
+        quoted = float(np.nanmin(distance))
+        if lowest <= max(quoted, duel.min_distance):
+            return DuelTable(np.linspace(0.0, duel.horizon, steps + 1), inventory, value, distance)
+        lowest = max(duel.min_distance, quoted - 1.0 / float(decays.max()))  # faster trades than the steps were for
+
+
+def _fine_steps(duel: Duel, lowest: float, steps: int) -> int:
+    """Runge-Kutta steps between two rows that are stable while no quote is below `lowest`.
+
+    Raises ValueError where the sweep would visit more than _MOST states.
+    """
+    rates, decays = both_sides(duel.arrival_rate), both_sides(duel.fill_decay)
+    fastest = float((rates * np.exp(np.minimum(-decays * lowest, 700.0))).sum())
+    # quotes react to values at kappa, which stiffens the equation beyond the intensities themselves
+    fine = fastest * duel.horizon * (1.0 + duel.sharpness / float(decays.min())) / (3.0 * steps)
+    visited = max(fine, 1.0) * steps * (2 * duel.inventory_limit + 1) ** 2
+    if visited > _MOST:
+        raise ValueError(
+            f"the duel is too stiff: quotes down to {lowest:g} trade {fastest:.3g} times per unit of time; its sweep "
+            f"would visit {visited:.2g} states, allowed {_MOST:.0e}: raise min_distance or lower inventory_limit"
+        )
+    return max(1, math.ceil(fine))
 
 
 @njit(cache=True, error_model="numpy")
@@ -249,9 +272,9 @@ def _slope(v, out, shown, penalty, mode, own_a, own_b, rival_a, rival_b, share, 
                     rival = min(max(1.0 / k - a2, low), high)
                 shown[i, j, side] = own
                 fills, rival_fills = flow_kernel(own, rival, rate[side], k, kappa)
-                if fills > 0.0:
+                if not fills <= 0.0:  # where there is no equilibrium these are nan, and so is the value
                     total += fills * (own + a)
-                if rival_fills > 0.0:
+                if not rival_fills <= 0.0:
                     total += rival_fills * (b + (rival if mode == 3 else 0.0))
             out[i, j] = total
 

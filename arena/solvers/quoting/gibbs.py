@@ -60,8 +60,8 @@ NO_TABLE = GainTable(np.empty((2, 0, 2)), 0.0, 1.0)
 
 def check_domain(low: float, high: float, temperature: float) -> None:
     """Raises ValueError unless a Gibbs density exists on [low, high]."""
-    if temperature < 0:
-        raise ValueError(f"temperature must be at least 0, found {temperature:g}")
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise ValueError(f"temperature must be finite and at least 0, found {temperature:g}")
     if temperature > 0 and not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(
             f"temperature {temperature:g} needs finite min_distance < max_distance, found [{low:g}, {high:g}]: "

@@ -12,7 +12,7 @@ Zhou 2022).
 
 Arguments of the kernels:
 
-    times, known          [N, n, n]: how often q_i was left for q_j in each step, and the sum of r_k + base_j - base_i; added to
+    times, known          [N, n, n]: how often q_i was left for q_j in each step, and the sum of r_k + base_j - base_i
     start                 [P]: index of each path's first inventory
     uniform               [P, N, 4]: random numbers: a distance and a count of fills per side
     quantile              [N, n, 2, cells+1]: distances of the frozen policy, by share of its mass
@@ -175,7 +175,7 @@ def _fills(mean, uniform, room):
 
 @njit(cache=True, error_model="numpy")
 def _play(times, known, start, uniform, quantile, bonus, base, rate, decay, dt):
-    """Plays the paths, all of them a step at a time (its tables fit the cache), and counts each transition."""
+    """Adds each transition of the paths, played all of them a step at a time (its tables fit the cache)."""
     n, cells, now = base.size, quantile.shape[3] - 1, start.copy()
     for k in range(uniform.shape[1]):
         for path in range(start.size):

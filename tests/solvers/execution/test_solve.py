@@ -7,6 +7,7 @@ import pytest
 from scipy.integrate import quad
 
 from arena.solvers.collocation import NoEquilibrium
+from arena.solvers.execution import riccati
 from arena.solvers.execution import steps as discrete
 from arena.solvers.execution.solve import (
     MeanRevertingFlow,
@@ -338,6 +339,22 @@ def test_bad_parameters_are_refused_in_one_sentence(change, says):
         execution_game([10.0, 2.0], **{**E2, **change})
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e7])
+def test_shares_have_no_scale(scale):
+    """Two shares or twenty million: the same paths, but for the unit."""
+    small, large = (solve_execution(execution_game([-2.0 * x, x], **E2)) for x in (1.0, scale))
+    for one, other in zip(small.players, large.players, strict=True):
+        np.testing.assert_allclose(other.inventory / scale, one.inventory, atol=1e-7)
+        assert other.objective / scale**2 == pytest.approx(one.objective, rel=1e-8)
+
+
+def test_a_coefficient_that_is_singular_between_test_points_ends_in_a_sentence(monkeypatch):
+    monkeypatch.setattr(riccati, "EVALUATIONS", 2000)
+    game = execution_game([-2.0, 1.0], **{**E2, "running_penalty": "(t - 0.123456)**-2"})
+    with pytest.raises(NoEquilibrium, match=r"is at t = 0\.1\d+ after 2000 evaluations: a coefficient is singular"):
+        solve_execution(game)
+
+
 def test_ill_posed_games_say_where_they_fail():
     with pytest.raises(NoEquilibrium, match=r"blows up near t = \d\.\d+ \(horizon 3"):
         solve_execution(
@@ -346,6 +363,8 @@ def test_ill_posed_games_say_where_they_fail():
                 **{**E2, "horizon": 3.0, "permanent_impact": 2.0, "running_penalty": 0.0, "terminal_penalty": 0.0},
             )
         )
+    with pytest.raises(ValueError, match=r"^rate: found nan; allowed are finite numbers$"):
+        discrete.nashconv_open_loop(execution_game([1.0], **E2), 2, np.array([[1.0], [np.nan]]))
     with pytest.raises(NoEquilibrium, match="unbounded"):
         discrete.nashconv_open_loop(
             execution_game([1.0], **{**E2, "permanent_impact": 4.0, "terminal_penalty": 0.0}), 10, np.zeros((10, 1))

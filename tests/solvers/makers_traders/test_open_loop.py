@@ -1,6 +1,7 @@
 """Open-loop equilibria of makers and traders against printed values, closed forms and brute force."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,6 +170,8 @@ def test_gaps_of_known_cases():
         np.testing.assert_allclose(deviations.convergence(game, [10, 20]), [first, second], rtol=3e-2)
         start = deviations.naive_profile(game, 20)
         assert deviations.nashconv_open_loop(game, 20, start) == pytest.approx(naive, rel=1e-2)
+        with pytest.raises(ValueError, match=r"^bid: found nan; allowed are finite numbers$"):
+            deviations.nashconv_open_loop(game, 20, replace(start, bid=start.bid * np.nan))
 
 
 def test_the_gap_has_power():

@@ -10,6 +10,7 @@ from scipy.optimize import minimize_scalar
 from arena.solvers.options import half_spreads
 from arena.solvers.options.closed_form import (
     avellaneda_stoikov,
+    bessel,
     glft,
     glft_asymptotic,
     matrix_exponential,
@@ -158,3 +159,19 @@ def test_refusals():
         half_spreads.logit_nash(2, 10.0, 0.0)
     with pytest.raises(ValueError, match=r"^risk_aversion must be positive, found 0\.0$"):
         glft(1.0, 5, 100.0, 10.0, 0.0, 1.0)
+    with pytest.raises(ValueError, match=r"^variance_rate must be at least 0, found -1$"):
+        avellaneda_stoikov(0.0, 1.0, 10.0, 1.0, -1.0)
+    with pytest.raises(ValueError, match=r"^time_left must be at least 0, found -0\.5$"):
+        avellaneda_stoikov(0.0, [1.0, -0.5], 10.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"^inventory must be finite, found nan$"):
+        avellaneda_stoikov([0.0, math.nan], 1.0, 10.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"^variance_rate must be at least 0, found -1$"):
+        glft_asymptotic(0.0, 100.0, 10.0, 1.0, -1.0)
+    with pytest.raises(ValueError, match=r"^time_left must be at least 0, found -1$"):
+        glft(-1.0, 5, 100.0, 10.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match=r"^vol_of_vol must be at least 0, found -1$"):
+        vega_variance_rate(1.0, -1.0)
+    with pytest.raises(ValueError, match=r"^time_left must be at least 0, found -1$"):
+        bessel(0, -1.0, 100.0, 10.0, 1e-3)
+    with pytest.raises(ValueError, match=r"^terminal_cost must be positive, found nan$"):
+        bessel(0, 1.0, 100.0, 10.0, math.nan)

@@ -198,3 +198,24 @@ def test_refusals():
         evaluate(game, np.zeros((3, 5, 5, 2)), np.zeros((3, 5, 5, 2)))
     with pytest.raises(ValueError, match=r"^sharpness 5\.0 must be finite and at least fill_decay 10\.0$"):
         duel(sharpness=5.0)
+
+
+@pytest.mark.parametrize("change", [{"terminal_cost": 0.05}, {"running_penalty": 5.0}])
+def test_where_a_rival_s_fill_is_worth_more_than_a_monopolist_s_margin_no_equilibrium_is_given(change):
+    """Without the sentence its side would bring nothing there: a value that is finite, and wrong."""
+    game = Duel(100.0, 10.0, 50.0, 1.0, 5, **change)
+    with pytest.raises(ValueError, match=r"^a rival's fill is worth more than 1 / fill_decay in some state"):
+        equilibrium(game, steps=20)
+
+
+def test_a_low_bound_that_nobody_quotes_costs_nothing_and_a_sweep_too_long_is_a_sentence():
+    free, bound = (duel(inventory_limit=2, min_distance=low) for low in (-2.0, -0.2))
+    found = equilibrium(free, 20)
+    assert -0.2 < found.distance.min() < 0.0
+    np.testing.assert_allclose(found.value, equilibrium(bound, 20).value, atol=1e-9)
+    given = np.full((3, 5, 5, 2), -2.0)
+    given[:, -1, :, 0] = given[:, 0, :, 1] = np.inf
+    with pytest.raises(
+        ValueError, match=r"^the duel is too stiff: quotes down to -2 trade 9\.7e\+10 times .* raise min_"
+    ):
+        evaluate(free, given, given)

@@ -93,5 +93,8 @@ def test_refusals():
         gibbs.moments(0.0, 100.0, 10.0, 0.0, math.inf, 0.1)
     with pytest.raises(ValueError, match=r"^temperature must be positive for a Gibbs density, found 0$"):
         gibbs.moments(0.0, temperature=0.0, **SIDE)
-    with pytest.raises(ValueError, match=r"^temperature must be at least 0, found -1$"):
+    with pytest.raises(ValueError, match=r"^temperature must be finite and at least 0, found -1$"):
         gibbs.sample(0.5, 0.0, temperature=-1.0, **SIDE)
+    for wrong in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=r"^temperature must be finite and at least 0, found (nan|inf)$"):
+            gibbs.moments(0.0, temperature=wrong, **SIDE)

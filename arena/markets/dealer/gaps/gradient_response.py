@@ -36,7 +36,7 @@ PATIENCE, STILL = 12, 1e-9
 ACCEPT = 1e-4
 
 
-class Path(NamedTuple):
+class Trajectory(NamedTuple):
     """What a profile does from some starts: states before each step, actions [R, T, seats, K] by role, returns."""
 
     states: list[State]
@@ -45,7 +45,7 @@ class Path(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Starts:
+class StartStates:
     """Where games begin: states and each row's first step [R]."""
 
     state: State
@@ -83,7 +83,7 @@ class Players:
         return out
 
 
-def follow(game: FluidGame, players: Players, starts: Starts) -> Path:
+def follow(game: FluidGame, players: Players, starts: StartStates) -> Trajectory:
     """Play the profile from some starts."""
     state, total = starts.state, torch.zeros((len(starts), len(game.seats)), dtype=torch.float64)
     states, actions = [], []
@@ -92,7 +92,7 @@ def follow(game: FluidGame, players: Players, starts: Starts) -> Path:
             states.append(state)
             actions.append(players.act(game.observe(state, t)))
             state, total = _advance(game, state, actions[-1], starts.first, t, total)
-    return Path(states, {role: torch.stack([one[role] for one in actions], dim=1) for role in actions[0]}, total)
+    return Trajectory(states, {role: torch.stack([one[role] for one in actions], dim=1) for role in actions[0]}, total)
 
 
 def _advance(
@@ -111,7 +111,7 @@ def _advance(
 class Problems:
     """Rows (seat, start, flavour) to be solved: the value of a seat's controls and its gradient."""
 
-    def __init__(self, game: FluidGame, players: Players, starts: Starts, path: Path, flavour: str):
+    def __init__(self, game: FluidGame, players: Players, starts: StartStates, path: Trajectory, flavour: str):
         self.game, self.players, self.path, self.flavour = game, players, path, flavour
         seats, count = len(game.seats), len(starts)
         self.seat = torch.arange(seats).repeat_interleave(count)
@@ -227,7 +227,7 @@ def _direction(slope: Array, s: Array, y: Array, count: int) -> Array:
 def best_gains(
     game: FluidGame,
     players: Players,
-    starts: Starts,
+    starts: StartStates,
     flavour: str = CLOSED,
     guesses: Sequence[Mapping[str, torch.Tensor]] = (),
 ) -> Array:

@@ -13,7 +13,15 @@ from arena.gaps.profile import Profile, Search, SeatGain, naive_acts
 from arena.layout import Array
 from arena.markets.dealer.columns import largest_order
 from arena.markets.dealer.gaps import twin as fluid_game
-from arena.markets.dealer.gaps.gradient_response import CLOSED, OPEN, Path, Players, Starts, best_gains, follow
+from arena.markets.dealer.gaps.gradient_response import (
+    CLOSED,
+    OPEN,
+    Players,
+    StartStates,
+    Trajectory,
+    best_gains,
+    follow,
+)
 from arena.markets.dealer.gaps.starts import at_zero, drawn, judged, nominal
 from arena.markets.dealer.gaps.twin import FluidGame, State
 from arena.markets.dealer.market import DealerMarket
@@ -60,7 +68,7 @@ class LinearQuadratic:
         self.gain = self._read(AROUND * largest_order(market))
         self.replies = discrete_replies(self.model, self.gain)
 
-    def gains(self, starts: Starts, flavour: str) -> Array:
+    def gains(self, starts: StartStates, flavour: str) -> Array:
         """Gain [starts, traders] of each trader's best reply; raises NotCovered."""
         path = follow(self.game, self.players, starts) if flavour == OPEN else None
         out = np.empty((len(starts), self.game.traders))
@@ -74,14 +82,14 @@ class LinearQuadratic:
             out[row] = 0.5 * np.einsum("nij,i,j->n", found.best[first] - found.stay[first], x, x)
         return np.maximum(out, 0.0)
 
-    def gains_anywhere(self, starts: Starts, flavour: str) -> Array:
+    def gains_anywhere(self, starts: StartStates, flavour: str) -> Array:
         """The same, by gradient where it is not covered: from where play went too far TWAP does not trade back."""
         try:
             return self.gains(starts, flavour)
         except NotCovered:
             return best_gains(self.game, self.players, starts, flavour)
 
-    def _replayed(self, path: Path, row: int) -> Array:
+    def _replayed(self, path: Trajectory, row: int) -> Array:
         """K [T, N, N+2] that repeats the rates of a path whatever the state."""
         out = np.zeros((self.game.steps, self.game.traders, self.game.traders + 2))
         for t, state in enumerate(path.states):

@@ -14,7 +14,7 @@ from scipy import stats
 
 from arena.game import Game
 from arena.gaps.profile import Search, SeatGain
-from arena.markets.dealer.gaps.gradient_response import CLOSED, FLAVOURS, Players, Starts, follow
+from arena.markets.dealer.gaps.gradient_response import CLOSED, FLAVOURS, Players, StartStates, follow
 from arena.markets.dealer.gaps.twin import FluidGame, State
 from arena.markets.dealer.market import DealerMarket
 from arena.markets.dealer.seats import Start
@@ -25,7 +25,7 @@ STARTS = 41
 DRAWN, LATER = 32, 20
 """How many starts are drawn, and at most how many sub-games are looked at."""
 Views = Mapping[str, tuple[float, float]]
-Gains = Callable[[Starts, str], NDArray[np.float64]]
+Gains = Callable[[StartStates, str], NDArray[np.float64]]
 """Gains [starts, seats] from some starts in a flavour."""
 NOMINAL, MEAN, SUBGAMES = "nominal start", "drawn starts", "sub-games"
 
@@ -102,20 +102,20 @@ def nominal(game: FluidGame) -> State:
     return game.start(np.reshape(market.mean_inventories(), (1, -1)), np.reshape(orders, (1, -1)))
 
 
-def at_zero(state: State) -> Starts:
+def at_zero(state: State) -> StartStates:
     """Games that begin with the clock."""
-    return Starts(state, torch.zeros(len(state.remaining), dtype=torch.long))
+    return StartStates(state, torch.zeros(len(state.remaining), dtype=torch.long))
 
 
-def later(states: Sequence[State]) -> Starts:
+def later(states: Sequence[State]) -> StartStates:
     """Sub-games that begin on a path after its first step, at most `LATER`, spread evenly."""
     steps = np.unique(np.linspace(1, len(states) - 1, LATER).round().astype(int)) if len(states) > 1 else [0]
     parts = [states[k] for k in steps]
-    return Starts(State(*(torch.cat(rows) for rows in zip(*parts, strict=True))), torch.as_tensor(steps))
+    return StartStates(State(*(torch.cat(rows) for rows in zip(*parts, strict=True))), torch.as_tensor(steps))
 
 
-def joined(starts: Sequence[Starts]) -> Starts:
+def joined(starts: Sequence[StartStates]) -> StartStates:
     """Several sets of starts as one."""
     states = [one.state for one in starts]
     whole = State(*(torch.cat(rows) for rows in zip(*states, strict=True)))
-    return Starts(whole, torch.cat([one.first for one in starts]))
+    return StartStates(whole, torch.cat([one.first for one in starts]))
