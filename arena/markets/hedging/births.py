@@ -52,10 +52,10 @@ expiry and right, side."""
 
 
 @njit(error_model="numpy")
-def place(size, number, cumulated, effective, state, instant, g, strike, put, left, quantity):
+def place(size, number, ahead, effective, state, g, strike, put, left, quantity):
     """Puts a contract into the lowest free slot of game g and marks it; returns the slot, or -1 without a free one.
 
-    It is marked at the `instant`. strike [currency], put (1 or 0), left [steps], quantity [contracts, signed]; no money
+    strike [currency], put (1 or 0), left [steps], quantity [contracts, signed]; no money
     moves here.
     """
     slots = size[SLOTS]
@@ -65,7 +65,7 @@ def place(size, number, cumulated, effective, state, instant, g, strike, put, le
     if j == slots:
         return -1
     log_strike, spot = log(strike), state[SPOT, g]
-    sd = deviation(size, number, cumulated, effective, instant, left, state[LOG_VOLATILITY, g])
+    sd = deviation(size, number, ahead, effective, left, state[LOG_VOLATILITY, g])
     price, delta, gamma, density = worth(spot, state[LOG_SPOT, g], strike, log_strike, put, sd)
     state[slot_row(STRIKE, slots, j), g] = strike
     state[slot_row(LOG_STRIKE, slots, j), g] = log_strike
@@ -82,7 +82,7 @@ def place(size, number, cumulated, effective, state, instant, g, strike, put, le
 
 
 @njit(error_model="numpy")
-def arrive(size, number, orders, cumulated, effective, seeds, state, step, lo, hi, work):
+def arrive(size, number, orders, ahead, effective, seeds, state, step, lo, hi, work):
     """The orders of a step, at its spot: the customer pays the mark, and the edge to either side; `work` [4, W]."""
     mean, count = work[0], work[1]
     mean[:] = number[ORDERS_PER_STEP]
@@ -99,7 +99,7 @@ def arrive(size, number, orders, cumulated, effective, seeds, state, step, lo, h
             left, put = int(orders[1, which // size[RIGHTS]]), orders[2, which % size[RIGHTS]]
             sells = draws.uniform(seed, draws.key(BIRTH, step, 3 * j + 3)) < number[SELL_SHARE]
             quantity = -1.0 if sells else 1.0
-            slot = place(size, number, cumulated, effective, state, step, g, strike, put, left, quantity)
+            slot = place(size, number, ahead, effective, state, g, strike, put, left, quantity)
             if slot < 0:
                 state[TURNED_AWAY, g] += 1.0
                 continue

@@ -7,7 +7,7 @@ Arguments of the kernels: see `tables`, and
 
     failure               float64 [2]: the game whose identity fails, and its residual
     before                [W]: the spot before the move
-    variance              [W]: of ln S over the step
+    variance              [W]: of S over the step, over S^2
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ from arena.markets.hedging.columns import (
     VENUE_HEDGE,
 )
 from arena.markets.hedging.ledger import CHECK_EVERY, check, wealth
-from arena.markets.hedging.moves import move, remark, survey
+from arena.markets.hedging.moves import deviations, move, remark, survey
 from arena.markets.hedging.seen import observe
 from arena.markets.hedging.tables import (
     AROUND_DELTA,
@@ -82,22 +82,22 @@ def begin(size, number, start, orders, cumulated, effective, bounds, seeds, stat
         first, second = draws.key(draws.START, 0, 0), draws.key(draws.START, 0, 1)
         for g in range(games):
             state[LOG_VOLATILITY, g] = number[VOL_MEAN] + number[VOL_START] * draws.normal(seeds[g], first, second)
-    work = np.empty((_ROWS + 2 * size[BUCKETS], min(BLOCK, games)))
+    work, ahead = np.empty((_ROWS + 2 * size[BUCKETS], min(BLOCK, games))), deviations(size, cumulated, 0)
     for lo in range(0, games, BLOCK):
         hi = min(lo + BLOCK, games)
         scratch = work[:, : hi - lo].copy()
         for i in range(start.shape[0]):
             strike, put, left, quantity = start[i]
             for g in range(lo, hi):
-                place(size, number, cumulated, effective, state, 0, g, strike, put, int(left), quantity)
+                place(size, number, ahead, effective, state, g, strike, put, int(left), quantity)
         total = scratch[0]
         total[:] = 0.0
         wealth(size, state, total, scratch[1], lo, hi)
         state[INITIAL_WEALTH, lo:hi] = total
         if size[ARRIVE]:
-            arrive(size, number, orders, cumulated, effective, seeds[lo:hi], state, 0, lo, hi, scratch)
+            arrive(size, number, orders, ahead, effective, seeds[lo:hi], state, 0, lo, hi, scratch)
         survey(size, state, lo, hi)
-        observe(size, number, cumulated, effective, bounds, state, observation, 0, lo, hi, scratch)
+        observe(size, number, ahead, effective, bounds, state, observation, 0, lo, hi, scratch)
 
 
 @njit(cache=True, error_model="numpy")
@@ -111,7 +111,7 @@ def advance(
     """
     games = seeds.shape[0]
     width, code, last = min(BLOCK, games), -1, step + 1 == size[STEPS]
-    work = np.empty((_ROWS + 2 * size[BUCKETS], width))
+    work, ahead = np.empty((_ROWS + 2 * size[BUCKETS], width)), deviations(size, cumulated, step + 1)
     for lo in range(0, games, BLOCK):
         hi = min(lo + BLOCK, games)
         scratch = work if hi - lo == width else np.empty((work.shape[0], hi - lo))
@@ -123,12 +123,12 @@ def advance(
         _remember(size, number, cumulated, state, step, lo, hi, before, variance)
         move(size, number, cumulated, block_seeds, state, step, lo, hi, shock)
         _surprise(state, before, variance, shock, lo, hi)
-        remark(size, number, cumulated, effective, state, step, lo, hi, moved, scratch[6])
+        remark(size, number, ahead, effective, state, lo, hi, moved, scratch[6])
         _earn(number, state, before, moved, paid, lo, hi)
         if last and size[UNWIND]:
             _unwind(number, state, lo, hi, traded, paid, scratch[6:8])
         if size[ARRIVE] and not last:
-            arrive(size, number, orders, cumulated, effective, block_seeds, state, step + 1, lo, hi, scratch)
+            arrive(size, number, orders, ahead, effective, block_seeds, state, step + 1, lo, hi, scratch)
         survey(size, state, lo, hi)
         if (step + 1) % CHECK_EVERY == 0 or last:
             failed = check(size, state, scratch, lo, hi)
@@ -136,7 +136,7 @@ def advance(
                 code = failed
                 worst = np.argmax(np.abs(scratch[0]) / (1.0 + scratch[1]))
                 failure[0], failure[1] = lo + worst, scratch[0, worst]
-        observe(size, number, cumulated, effective, bounds, state, observation, step + 1, lo, hi, scratch)
+        observe(size, number, ahead, effective, bounds, state, observation, step + 1, lo, hi, scratch)
     return code
 
 
@@ -178,14 +178,14 @@ def _rebalance(number, state, lo, hi, centre, width, traded, paid):
 
 @njit(fastmath=FAST, error_model="numpy")
 def _remember(size, number, cumulated, state, step, lo, hi, before, variance):
-    """Spot before the move, and the variance of ln S over it."""
+    """Spot before the move, and the variance of S over it as a share of S^2, e^(variance of ln S) - 1."""
     spot, y = state[SPOT, lo:hi], state[LOG_VOLATILITY, lo:hi]
-    root, known = number[ROOT_YEARS], cumulated[step + 1] - cumulated[step]
+    root, known = number[ROOT_YEARS], exp(cumulated[step + 1] - cumulated[step]) - 1.0
     if size[RANDOM_VOLATILITY]:
         for g in range(before.shape[0]):
             before[g] = spot[g]
             sigma = exp(y[g]) * root
-            variance[g] = sigma * sigma
+            variance[g] = exp(sigma * sigma) - 1.0
         return
     for g in range(before.shape[0]):
         before[g] = spot[g]
@@ -202,7 +202,7 @@ def _surprise(state, before, variance, shock, lo, hi):
     for g in range(before.shape[0]):
         change = spot[g] - before[g]
         third[g] = change
-        fourth[g] = change * change - before[g] * before[g] * (exp(variance[g]) - 1.0)
+        fourth[g] = change * change - before[g] * before[g] * variance[g]
     for g in range(before.shape[0]):
         first[g] = (hedge[g] + delta[g]) * third[g]
         second[g] = 0.5 * gamma[g] * fourth[g]

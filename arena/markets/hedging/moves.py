@@ -37,6 +37,7 @@ from arena.markets.hedging.tables import (
     RANDOM_VOLATILITY,
     ROOT_YEARS,
     SLOTS,
+    STEPS,
     VOL_CORRELATION,
     VOL_MEAN,
     VOL_PERSISTENCE,
@@ -77,9 +78,21 @@ def move(size, number, cumulated, seeds, state, step, lo, hi, shock):
             spot[g] = exp(log_spot[g])
 
 
+@njit(fastmath=FAST, error_model="numpy")
+def deviations(size, cumulated, instant):
+    """Standard deviation of ln S over 0, 1, .. more steps at which contracts are marked at an instant, `ahead`.
+
+    Empty where it is not a function of time alone.
+    """
+    ahead = np.empty(0 if size[EFFECTIVE] else cumulated.shape[0] - size[STEPS])
+    for n in range(ahead.shape[0]):
+        ahead[n] = np.sqrt(max(cumulated[instant + n] - cumulated[instant], 0.0))
+    return ahead
+
+
 @njit(**INLINE)
-def deviation(size, number, cumulated, effective, instant, left, y):
-    """Standard deviation of ln S over `left` more steps, at which contracts are marked at an instant."""
+def deviation(size, number, ahead, effective, left, y):
+    """Standard deviation of ln S over `left` more steps, at which contracts are marked; `ahead` as in `deviations`."""
     if size[EFFECTIVE]:
         nodes = effective.shape[1]
         place = (y - number[NODE_FIRST]) / number[NODE_STEP]
@@ -91,7 +104,7 @@ def deviation(size, number, cumulated, effective, instant, left, y):
         m, n = row[i, 1] * number[NODE_STEP], row[i + 1, 1] * number[NODE_STEP]
         value = p + t * (m + t * (3.0 * (q - p) - 2.0 * m - n + t * (2.0 * (p - q) + m + n)))
         return exp(value) * number[ROOT_YEARS] * np.sqrt(float(left))
-    return np.sqrt(max(cumulated[instant + left] - cumulated[instant], 0.0))
+    return ahead[left]
 
 
 @njit(**INLINE)
@@ -118,8 +131,8 @@ def vacant(quantity):
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def remark(size, number, cumulated, effective, state, step, lo, hi, moved, sd):
-    """Marks the book after the move of `step`, into `moved` [W] what it gained; what expires settles in cash.
+def remark(size, number, ahead, effective, state, lo, hi, moved, sd):
+    """Marks the book after a move, into `moved` [W] what it gained; what expires settles in cash.
 
     `sd` [W] is scratch.
     """
@@ -141,7 +154,7 @@ def remark(size, number, cumulated, effective, state, step, lo, hi, moved, sd):
         for g in range(moved.shape[0]):
             n = max(left[g] - 1.0, 0.0)
             left[g] = n
-            sd[g] = deviation(size, number, cumulated, effective, step + 1, int(n), y[g])
+            sd[g] = deviation(size, number, ahead, effective, int(n), y[g])
             expires |= (n == 0.0) & (quantity[g] != 0.0)
         for g in range(moved.shape[0]):
             value, first, second, density = worth(spot[g], log_spot[g], strike[g], log_strike[g], put[g], sd[g])

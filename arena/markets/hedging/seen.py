@@ -49,7 +49,7 @@ def _put(out, column, row, lo, hi, bounds):
 
 
 @njit(fastmath=FAST, error_model="numpy")
-def observe(size, number, cumulated, effective, bounds, state, observation, instant, lo, hi, work):
+def observe(size, number, ahead, effective, bounds, state, observation, instant, lo, hi, work):
     """Writes what is seen of the book at an instant (0 at the start); `work` [4 + 2 x buckets, W] is scratch."""
     near, strike, row, other = work[0], work[1], work[2], work[3]
     time_left = number[DT] * (size[STEPS] - instant)
@@ -58,7 +58,7 @@ def observe(size, number, cumulated, effective, bounds, state, observation, inst
     _nearest(size, state, lo, hi, near, strike)
     y, log_spot = state[LOG_VOLATILITY, lo:hi], state[LOG_SPOT, lo:hi]
     for g in range(row.shape[0]):
-        other[g] = deviation(size, number, cumulated, effective, instant, int(near[g]), y[g])
+        other[g] = deviation(size, number, ahead, effective, int(near[g]), y[g])
     if size[RANDOM_VOLATILITY]:
         column = _put(observation, column, y, lo, hi, bounds)
         for g in range(row.shape[0]):
@@ -90,6 +90,8 @@ def _nearest(size, state, lo, hi, near, strike):
     strike[:] = 0.0
     for j in range(slots):
         q = state[slot_row(QUANTITY, slots, j), lo:hi]
+        if vacant(q):
+            continue
         left, log_strike = state[slot_row(LEFT, slots, j), lo:hi], state[slot_row(LOG_STRIKE, slots, j), lo:hi]
         for g in range(near.shape[0]):
             first = (q[g] != 0.0) & ((near[g] == 0.0) | (left[g] < near[g]))
@@ -121,14 +123,16 @@ def _greeks(size, number, bounds, state, observation, column, lo, hi, work):
             continue
         left = state[slot_row(LEFT, slots, j), lo:hi]
         first, second = state[slot_row(DELTA, slots, j), lo:hi], state[slot_row(GAMMA, slots, j), lo:hi]
+        row[:] = -1.0
         for b in range(buckets):
             least = number[NUMBERS + b]
-            most = number[NUMBERS + b + 1] if b + 1 < buckets else np.inf
-            delta, curve = parts[b], parts[buckets + b]
             for g in range(row.shape[0]):
-                inside = q[g] if (left[g] >= least) & (left[g] < most) else 0.0
-                delta[g] += inside * first[g]
-                curve[g] += inside * second[g]
+                row[g] += 1.0 if left[g] >= least else 0.0
+        for g in range(row.shape[0]):
+            b = int(row[g])
+            if q[g] != 0.0 and b >= 0:
+                parts[b, g] += q[g] * first[g]
+                parts[buckets + b, g] += q[g] * second[g]
     for b in range(2 * buckets):
         column = _put(observation, column, parts[b], lo, hi, bounds)
     return column
