@@ -7,6 +7,7 @@ Arguments of the kernels, the same in every module of this market; S slots, B ga
     orders                float64 [3, longest list]: moneyness, steps to expiry, put of the orders
     cumulated             float64 [steps + longest life + 1]: variance of ln S from time 0 to each instant
     effective             float64 [longest life + 1, nodes, 2]: see `volatility.table`; empty: marks follow `cumulated`
+    ahead                 float64 [longest life + 1]: see `moves.deviations`; empty where marks follow `effective`
     bounds                float32 [2, D]: of the observation's columns
     seeds                 uint64 [B or W]: the games' seeds, mixed by `draws.mix_seeds`
     state                 float64 [R, >= B]: rows by the names in `columns`
