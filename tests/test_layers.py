@@ -20,7 +20,7 @@ LAYERS = (
     "arena.rollout agents",
     "arena.scenario arena.named arena.mistakes arena.board arena.seating",
     "arena.env arena.runs arena.gaps arena.theory arena.league.tournament",
-    "markets.*.prior markets.*.measures markets.*.theory markets.*.gaps markets.*.calibration",
+    "markets.*.prior markets.*.gradient markets.*.measures markets.*.theory markets.*.gaps markets.*.calibration",
     "arena.pages markets.*.sections markets.*.board markets.*.papers",
     "markets.*.kit",  # the house finds it by name
     "arena.training",
@@ -35,7 +35,7 @@ ENTRY_POINTS = {*LAYERS[-1].split(), "arena.judge"}
 HEAVY = {
     "ray": ({"arena.training"}, ENTRY_POINTS),
     "torch": (
-        {"arena.training", "markets.*.gaps", "agents.network", "agents.heads"},
+        {"arena.training", "markets.*.gaps", "markets.*.gradient", "agents.network", "agents.heads"},
         {"agents.learned", "arena.solvers", *ENTRY_POINTS},
     ),
 }

@@ -59,6 +59,8 @@ class Kit(Protocol):
     rivals(market, seat, others)       name -> recipe that comparisons put in a seat, tuned; default: its baselines
     prior(market)                      role -> where learning starts (`training.prior`); default: read off `naive`
     responder(market)                  training settings of best responders that differ here; default: none
+    GRADIENT                           module whose `record(market, seeds)` plays games that can be differentiated
+                                       through (`arena.training.pathwise`); default: none
     no_pathwise(market)                why `training.method: pathwise` cannot train here, or nothing; default: it cannot
     ENGINES                            exact engines of the Nash gap, best first; the search comes after them always
 

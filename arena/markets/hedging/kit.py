@@ -16,6 +16,7 @@ SEATS = {"hedger": get_args(get_args(Hedger)[0])}
 naive = naive_profile
 ENGINES = (Engine("hedging dp", "arena.markets.hedging.gaps.table", lambda market: market.only is not None),)
 ANSWERERS = ("arena.markets.hedging.theory.band",)
+GRADIENT = "arena.markets.hedging.gradient"
 
 
 def no_pathwise(market: HedgingMarket) -> str | None:
@@ -28,8 +29,11 @@ def no_pathwise(market: HedgingMarket) -> str | None:
 def baselines(market: HedgingMarket) -> dict[str, dict[str, Any]]:
     """Scripted entrants of tournament and search: role -> name -> recipe."""
     found: list[Any] = [DeltaHedge()]
+    band = WhalleyWilmott(multiplier=4.0)
     if market.hedge.width[1] > market.hedge.width[0] and market.hedge.cost > 0:
-        found.append(WhalleyWilmott(multiplier=4.0))
+        with suppress(ValueError):  # the range of the width may be too narrow for it
+            band.sit(market, market.roles[0].agents[0])
+            found.append(band)
     if market.only is not None:
         found.append(DPHedger())
     return {"hedger": {one.kind: one for one in found}}
