@@ -198,7 +198,7 @@ def judge(ladder: "Ladder", rung: "Rung", runs: "dict[int, RunFolder]") -> "Gate
         found = judge_phase(ladder.curriculum, rung, runs, ladder.out, _say)
     except (GateError, SnapshotError) as error:
         raise Stop(f"phase {rung.name} cannot be judged: {error}", 2) from None
-    past = ladder.own(rung).gate
+    past = gates.attempts(ladder.path, rung.name)
     attempt = Attempt(
         seeds=tuple(runs), passed=found.passed, verdict=found.verdict, phase_sha256=rung.hash,
         scenario_hash=rung.scenario.hash, source_sha256=source, weights_sha256=found.weights, utc=now,
@@ -213,7 +213,7 @@ def judge(ladder: "Ladder", rung: "Rung", runs: "dict[int, RunFolder]") -> "Gate
         needed=ladder.curriculum.needed(list(runs)), checks=found.checks, scenario_hash=rung.scenario.hash,
         phase_sha256=rung.hash, source_sha256=source, sources=roots_of(rung),
         older_sources=tuple(seed for seed, one in about.items() if one.get("source_sha256", source) != source),
-        opened_by=ladder.opened_by(rung), attempts=(*(past.attempts if past else ()), attempt),
+        opened_by=ladder.opened_by(rung), attempts=(*past, attempt),
         started_from={str(seed): one["started_from"] for seed, one in about.items() if one.get("started_from")},
         option_arena=version, git=git_state(), utc=now,
     ))  # fmt: skip

@@ -1,11 +1,13 @@
 """A gate as a file: what a phase reached, on which weights, and everything that the verdict depends on, as hashes.
 
-    <ladder>/gates/<phase>.json
+    <ladder>/gates/<phase>.json             the gate
+    <ladder>/gates/<phase>.attempts.jsonl   every attempt once more, a line each: they outlive the gate
 
 The file carries a SHA-256 over its own content, so an edited one is noticed, and the hashes of the gate files before
 it, so a ladder is a chain: who changes a rung has all rungs above it judged anew. Attempts are added, never taken away.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -112,8 +114,24 @@ def seal(gate: Gate) -> Gate:
 
 
 def write(ladder: Path, gate: Gate) -> None:
-    """Replace a phase's gate in one step; attempts that were there must still be."""
-    RunFolder(ladder).write_json(_name(gate.phase), gate.model_dump(mode="json"))
+    """Replace a phase's gate in one step, and remember its newest attempts beside it."""
+    folder = RunFolder(ladder)
+    folder.write_json(_name(gate.phase), gate.model_dump(mode="json"))
+    for one in gate.attempts[len(_remembered(ladder, gate.phase)) :]:
+        folder.add_line(_attempts(gate.phase), one.model_dump(mode="json"))
+
+
+def attempts(ladder: Path, phase: str) -> tuple[Attempt, ...]:
+    """All judged attempts of a phase, the first first: also where its gate file was moved away or damaged."""
+    known: tuple[Attempt, ...] = ()
+    with contextlib.suppress(DamagedError):
+        known = gate.attempts if (gate := read(ladder, phase)) else ()
+    return max(_remembered(ladder, phase), known, key=len)
+
+
+def _remembered(ladder: Path, phase: str) -> tuple[Attempt, ...]:
+    lines = RunFolder(ladder).lines(_attempts(phase))
+    return tuple(Attempt.model_validate_json(json.dumps(line)) for line in lines)
 
 
 def read(ladder: Path, phase: str) -> Gate | None:
@@ -137,6 +155,10 @@ def file_sha256(ladder: Path, phase: str) -> str:
     """SHA-256 of a gate file's bytes; empty where there is none."""
     path = ladder / _name(phase)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _attempts(phase: str) -> str:
+    return f"gates/{phase}.attempts.jsonl"
 
 
 def _name(phase: str) -> str:

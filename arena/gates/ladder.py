@@ -139,7 +139,7 @@ class Ladder:
             "words": f"training {len(done)}/{len(chosen)}" if state == "training" else state, "sentence": sentence,
             "seeds": list(chosen), "trained": done, "checks": [one.model_dump() for one in gate.checks] if gate else [],
             "planned": [{"kind": one.kind, "asked": asked(one)} for one in rung.phase.checks],
-            "attempts": [one.model_dump() for one in gate.attempts] if gate else [],
+            "attempts": [one.model_dump() for one in gates.attempts(self.path, rung.name)],
             "started_from": gate.started_from if gate else {}, "judged": gate.utc if gate else "",
             "seconds": sum(line[0].get("wall_s", 0.0) for line in lines if line),
             "reports": {seed: str(run.path / "report.html") for seed, run in runs.items()},
@@ -212,8 +212,7 @@ class Ladder:
 
         After a failed attempt of the same phase its seeds are judged all together or not at all.
         """
-        gate = self.own(rung).gate
-        for number, past in enumerate(gate.attempts if gate else (), start=1):
+        for number, past in enumerate(gates.attempts(self.path, rung.name), start=1):
             both = set(seeds) & set(past.seeds)
             if not past.passed and past.phase_sha256 == rung.hash and both and not set(past.seeds) <= set(seeds):
                 fresh = max(*past.seeds, *self.curriculum.seeds) + 1

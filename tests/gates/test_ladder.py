@@ -265,13 +265,24 @@ def test_of_two_that_start_at_once_one_holds_the_lock(tmp_path: Path) -> None:
 
 
 def test_a_damaged_gate_is_no_way_around_its_attempts(place, trainer) -> None:
-    """Who moves a gate away starts over in the open: the runs are still there, and so is the verdict on them."""
+    """Who moves a gate away starts over in the open: the runs are still there, and so are the verdicts on them."""
     trainer.skill = {0: 0.05, 1: 0.05}
     place.climb()
     shutil.move(place.gate("post"), place.path / "kept.json")
     trained = list(trainer.trained)
+    code, told = place.climb("--phase", "post", "--seeds", "2")  # the one that was good
+    assert (code, "seeds 0-2 of attempt 1, which failed" in told) == (2, True)
     assert place.climb()[0] == 3
     assert trainer.trained == trained
+    kept, told = (json.loads(path.read_text())["attempts"] for path in (place.path / "kept.json", place.gate("post")))
+    assert told[:1] == kept
+    assert [one["passed"] for one in told] == [False, False]
+    place.gate("post").write_text("{")
+    code, told = place.climb("--phase", "post", "--seeds", "3-5")
+    assert (code, "damaged" in told) == (2, True)
+    place.gate("post").unlink()
+    assert place.climb("--phase", "post", "--seeds", "3-5")[0] == 0
+    assert len(json.loads(place.gate("post").read_text())["attempts"]) == 3
 
 
 @pytest.mark.parametrize(
