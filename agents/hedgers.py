@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from arena.game import Game
 from arena.layout import STRICT, Array
+from arena.markets.hedging.columns import typical_band
 from arena.markets.hedging.market import HedgingMarket
 from arena.markets.hedging.problems.contract import optimum
 from arena.markets.hedging.volatility import cumulated, deviation, log_effective, random_step
@@ -166,10 +167,15 @@ class WhalleyWilmott(BaseModel):
     )
 
     def sit(self, market: HedgingMarket, seat: str) -> Act:
-        """Act of one seat; raises ValueError where greeks are hidden, or least variance has several contracts."""
+        """Act of one seat; raises ValueError where greeks are hidden, least variance has several contracts, or the
+        width has too narrow a range."""
         if self.centre == "minimum_variance":
             single(market, f"{self.kind} with centre: minimum_variance")
         sees_the_book(market, self.kind)
+        if (needed := typical_band(market) * self.multiplier ** (-1 / 3)) > market.hedge.width[1]:
+            found = f"market.hedge.width: found {list(market.hedge.width)}"
+            why = f"{self.kind} with multiplier {self.multiplier:g} is as wide halfway to expiry"
+            raise ValueError(f"{found}; allowed is a range up to {needed:.3g} or more: {why}")
         return _banded(market, with_leverage=self.centre == "minimum_variance", multiplier=self.multiplier)
 
 
@@ -188,15 +194,17 @@ class TunedBand(BaseModel):
 
 @lru_cache(maxsize=16)
 def tuned(market: HedgingMarket, centre: Literal["mark", "minimum_variance"] = "mark", games: int = 4096) -> float:
-    """The multiplier that earns most on the same games."""
+    """The multiplier that earns most on the same games, of those whose band the action can be as wide as."""
+    narrowest = typical_band(market)
+    wide = [m for m in MULTIPLIERS if narrowest * m ** (-1 / 3) <= market.hedge.width[1]] or MULTIPLIERS[-1:]
     seat, seeds = market.roles[0].agents[0], seeds_of(TUNING_STREAM, games)
     game = Game(market, min(TUNING_BATCH, games))
     parts = seeds[: games // game.batch * game.batch].reshape(-1, game.batch)
     score = []
-    for multiplier in MULTIPLIERS:
+    for multiplier in wide:
         act = WhalleyWilmott(multiplier=multiplier, centre=centre).sit(market, seat)
         score.append(np.mean([play(game, {seat: act}, part).returns_of(seat) for part in parts]))
-    return MULTIPLIERS[int(np.argmax(score))]
+    return wide[int(np.argmax(score))]
 
 
 class DPHedger(BaseModel):

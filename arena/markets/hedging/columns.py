@@ -106,7 +106,7 @@ def observation(market: HedgingSettings) -> Layout:
             Field("net_delta", (), (), "shares", -_FAR, _FAR, centre, 0.5 * delta * root),
             Field("net_gamma", (), (), "shares/currency", -_FAR, _FAR, 0.0, gamma * root),
             Field("net_vega", (), (), "currency per 1.00 vol", -_FAR, _FAR, 0.0, vega * root),
-            Field("band_width", (), (), "shares", 0.0, _FAR, 0.0, max(_band(market, gamma * root), 1e-6)),
+            Field("band_width", (), (), "shares", 0.0, _FAR, 0.0, max(typical_band(market), 1e-6)),
         ]
         labels = tuple(f"{edge:g}+" for edge in seen.buckets)
         parts = max(root / np.sqrt(max(len(labels), 1)), 1.0)
@@ -137,7 +137,9 @@ def typical(market: HedgingSettings) -> tuple[float, float, float, float, float]
     return contracts, size, size * float(g.gamma), size * float(g.vega), sd
 
 
-def _band(market: HedgingSettings, gamma: float) -> float:
-    """Half-width of the band of Whalley & Wilmott 1997 at that gamma: (1.5 c S gamma^2/kappa)^(1/3), shares."""
+def typical_band(market: HedgingSettings) -> float:
+    """Half-width of the band of Whalley & Wilmott 1997 at a typical gamma: (1.5 c S gamma^2/kappa)^(1/3), shares."""
+    contracts, _, gamma, _, _ = typical(market)
+    gamma *= np.sqrt(max(contracts, 1.0))
     cost, aversion = market.hedge.cost, market.risk.variation_aversion
     return float(np.cbrt(1.5 * cost * market.underlying.spot * gamma**2 / aversion)) if aversion > 0 else 0.0

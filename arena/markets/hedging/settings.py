@@ -129,6 +129,14 @@ class HedgingSettings(BaseModel):
         """The contract, where there is one and no orders come."""
         return self.book.start[0] if len(self.book.start) == 1 and self.arrivals is None else None
 
+    @property
+    def holdings(self) -> tuple[float, float]:
+        """Least and most shares that hedge the only contract, exercised never or surely; (0, 0) for other books."""
+        if self.only is None:
+            return 0.0, 0.0
+        full = self.only.quantity * (-1.0 if self.only.right == "call" else 1.0)
+        return min(full, 0.0), max(full, 0.0)
+
     def steps_of(self, time: float) -> int:
         """Whole steps in a time."""
         return round(time / self.clock.dt)
@@ -176,6 +184,12 @@ def _problems(market: HedgingSettings) -> Iterator[str]:
         yield f"hedge.centre: found {list(hedge.centre)}; allowed is [low, high] with low <= high"
     if hedge.width[0] > hedge.width[1]:
         yield f"hedge.width: found {list(hedge.width)}; allowed is [low, high] with low <= high"
+    if hedge.centre[0] <= hedge.centre[1]:
+        low, high = market.holdings if hedge.around == "nothing" else (0.0, 0.0)
+        if hedge.centre[0] > low or hedge.centre[1] < high:
+            holds = f"{low:g} to {high:g} shares" if low < high else "0 shares, no offset"
+            allowed = f"allowed is a range that holds {holds}: the Black-Scholes hedge"
+            yield f"hedge.centre: found {list(hedge.centre)}; {allowed}"
     if hedge.centre[0] == hedge.centre[1] and hedge.width[0] == hedge.width[1]:
         yield "hedge: found one centre and one width; allowed is a range for at least one of them"
     edges = market.observe.buckets

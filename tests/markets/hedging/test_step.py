@@ -198,6 +198,10 @@ REFUSED = {
     "market.book.arrivals={rate: 0.5, expiries: [10]}": "market.book.slots: found 1; allowed is 24 or more",
     "market.hedge.width=[0.3, 0]": "market.hedge.width: found [0.3, 0.0]; allowed is [low, high] with low <= high",
     "market.hedge={centre: [0, 0], width: [0, 0]}": "market.hedge: found one centre and one width",
+    "market.hedge.centre=[0.05, 0.25]": "market.hedge.centre: found [0.05, 0.25];"
+    " allowed is a range that holds 0 shares, no offset: the Black-Scholes hedge",
+    "market.hedge={around: nothing, centre: [-0.2, 0.9], width: [0, 0.3]}": "market.hedge.centre: found [-0.2, 0.9];"
+    " allowed is a range that holds 0 to 1 shares: the Black-Scholes hedge",
     "market.observe.buckets=[3, 1]": "market.observe.buckets: found [3.0, 1.0]; allowed are increasing edges",
     "market.observe.hedge=true": "training.method: found pathwise; allowed is ppo: what is seen must not depend",
 }

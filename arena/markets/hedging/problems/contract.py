@@ -28,8 +28,7 @@ def problem(market: HedgingSettings) -> Problem:
         return variance_price(spot, only.strike, deviation(market, k, life - k, y) ** 2, call=call)
 
     step, total = random_step(market), cumulated(market)
-    full = -only.quantity if call else only.quantity
-    ends, pad = (min(full, 0.0), max(full, 0.0)), PAD * abs(only.quantity)
+    ends, pad = market.holdings, PAD * abs(only.quantity)
     return Problem(
         spot=market.underlying.spot,
         steps=market.clock.steps,
