@@ -92,11 +92,14 @@ def test_gymnasium_check_passes(seat: str) -> None:
         check_env(single_agent(SHORT, seat), skip_render_check=True)
 
 
-def test_stable_baselines_checks_and_trains() -> None:
+@pytest.mark.parametrize(
+    ("name", "seat", "others"), [("two_mm_one_trader", "mm_0", {"trader_0": TWAP()}), ("hedging_flow", "hedger_0", {})]
+)
+def test_stable_baselines_checks_and_trains(name: str, seat: str, others: dict[str, Any]) -> None:
     sb3 = pytest.importorskip("stable_baselines3")
     from stable_baselines3.common.env_checker import check_env as sb3_check
 
-    world = single_agent(SHORT, "mm_0", others={"trader_0": TWAP()})
+    world = single_agent(short(name, 12), seat, others=others)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sb3_check(world, skip_render_check=True)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from arena.env import parallel_env
-from arena.scenario import load
+from arena.scenario import Scenario, load
 from arena.training.stock_env import StockEnv
 
 SHORT = load("two_mm_one_trader", ["market.clock.steps=8"])
+ROLES = {"mm": "maker", "trader": "executor", "hedger": "hedger"}
 
 
 def test_transitions_are_those_of_the_env() -> None:
@@ -77,17 +78,22 @@ def test_rendering_clipping_and_bad_configurations() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-def test_stock_rllib_trains_on_it() -> None:
+@pytest.mark.parametrize(
+    ("scenario", "policies"),
+    [(SHORT, {"maker", "executor"}), (load("hedging_flow", ["market.clock={horizon: 4, steps: 8}"]), {"hedger"})],
+    ids=["dealer", "hedging"],
+)
+def test_stock_rllib_trains_on_it(scenario: Scenario, policies: set[str]) -> None:
     from ray.rllib.algorithms.ppo import PPOConfig
 
     config = (
         PPOConfig()
-        .environment(StockEnv, env_config={"scenario": SHORT})
+        .environment(StockEnv, env_config={"scenario": scenario})
         .env_runners(num_env_runners=0, num_envs_per_env_runner=2)
         .training(train_batch_size_per_learner=64, minibatch_size=32, num_epochs=1)
         .multi_agent(
-            policies={"maker", "executor"},
-            policy_mapping_fn=lambda agent, episode, **_: "executor" if agent == "trader_0" else "maker",
+            policies=policies,
+            policy_mapping_fn=lambda agent, episode, **_: ROLES[agent.rstrip("_0123456789")],
         )
     )
     algorithm = config.build_algo()
@@ -96,6 +102,6 @@ def test_stock_rllib_trains_on_it() -> None:
     finally:
         algorithm.stop()
     assert result["env_runners"]["num_env_steps_sampled"] >= 64
-    assert result["env_runners"]["episode_len_mean"] == 8
-    for policy in ("maker", "executor"):
+    assert result["env_runners"]["episode_len_mean"] == scenario.market.clock.steps
+    for policy in policies:
         assert np.isfinite(result["learners"][policy]["total_loss"])
