@@ -273,7 +273,9 @@ def judge(
     started = time.perf_counter()
 
     def tell(what: str) -> None:
-        say(f"{what} ({time.perf_counter() - started:.0f} s)")
+        nonlocal started
+        before, started = started, time.perf_counter()
+        say(f"{what} ({started - before:.0f} s)")
 
     league = run.path / "league"
     entrants = entrants_of(scenario, profile, league if league.is_dir() else None)

@@ -1,6 +1,7 @@
 """What a person sees while a run trains: one row per iteration, live in a terminal, plain lines elsewhere."""
 
 import math
+import re
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,7 @@ class Watch:
         self.rows: deque[Mapping[str, Any]] = deque(maxlen=ROWS)
         self.notes: deque[str] = deque(maxlen=4)
         self.gap = math.nan
+        self.told: set[str] = set()  # causes of alarms: each is said once, the report counts them
         self.live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
 
     def __enter__(self) -> "Watch":
@@ -50,8 +52,10 @@ class Watch:
         parts += [f"{role} {figure(line.get(f'return/{role}'))}{_gain(line, role)}" for role in self.roles]
         parts += [f"gap {percent(self.gap)}", f"league {line.get('league_size', 0)}"]
         self.console.print("  ".join(parts), soft_wrap=True)
-        for alarm in line.get("alarms", ()):
-            self.console.print(f"      alarm: {alarm}", soft_wrap=True)
+        alarms = {re.sub(r"[\d.]+", "#", alarm): alarm for alarm in line.get("alarms", ())}
+        for cause in [one for one in alarms if one not in self.told]:
+            self.console.print(f"      alarm: {alarms[cause]}", soft_wrap=True)
+        self.told |= alarms.keys()
 
     def note(self, text: str) -> None:
         """Something that happened between iterations."""

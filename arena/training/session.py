@@ -116,7 +116,10 @@ def alarms(history: Sequence[Mapping[str, Any]], learners: Sequence[str]) -> lis
         critic = f"explained_variance/{name}"
         recent = [one[critic] for one in history[-STUCK:] if critic in one]
         if len(recent) == STUCK and max(recent) <= 0.0:
-            found.append(f"{name}: the critic explained nothing in {STUCK} iterations (explained variance at most 0)")
+            found.append(
+                f"{name}: the critic explained nothing in {STUCK} iterations (explained variance at most 0): harmless "
+                "where training.gae_lambda is 1 and all games start alike, else try a smaller training.learning_rate"
+            )
         if line.get(f"passive/{name}", 0.0) > 0.0:
             found.append(f"{name}: passive, it trades less than league.promotion.minimum_volume and is not promoted")
         if line.get(f"rows/{name}", 1.0) <= 0.0:

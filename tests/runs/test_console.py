@@ -29,8 +29,19 @@ def test_plain_lines_where_nobody_watches_live() -> None:
     for part in ("1/150", "left 1:15", "61,234 agent-steps/s", "maker 9.877", "gap 4.2 %", "league 4"):
         assert part in first
     assert "+0.5 ± 0.1" in text
-    assert text.count("alarm: maker: passive") == 2
+    assert text.count("alarm: maker: passive") == 1  # a cause is said once
     assert "promoted" in text
+
+
+def test_an_alarm_whose_numbers_alone_change_is_the_same_one() -> None:
+    out = io.StringIO()
+    with Watch("a run", ["maker"], 150, Console(file=out, width=120)) as watch:
+        for alarm in ("2 steps were skipped", "3 steps were skipped", "31 % were clipped"):
+            watch.show({**LINE, "alarms": [alarm]}, 75.0)
+    assert [line.strip() for line in out.getvalue().splitlines() if "alarm" in line] == [
+        "alarm: 2 steps were skipped",
+        "alarm: 31 % were clipped",
+    ]
 
 
 def test_a_live_table_in_a_terminal() -> None:
