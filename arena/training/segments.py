@@ -3,7 +3,7 @@
 A block keeps its seeds and its line-up until its games are over; new ones are dealt then. At the start of a run block b
 of n plays the first b/n of its games unrecorded, so that blocks stand at different times of their games from then on:
 a batch whose games all stood at one time would show a learner that time alone. Between iterations the driver holds the
-games' state (`Pause`, 11 kB a game in the book), sends it with the order and saves it in checkpoints: a segment is the
+games' state (`Pause`, 3 kB a game in the book), sends it with the order and saves it in checkpoints: a segment is the
 same wherever it is played. Trials, tournaments and all judging play whole games.
 """
 
