@@ -27,7 +27,7 @@ HASHES = {
     "book_aapl": "af4737de3ac32e64008708f13fd7b04bea47b12cba6df8959d029c0da410d69c",
     "book_maker": "894e034f5513bcc7d459753f51f83b08bb8583dc24049e7a02bca24ef9006dce",
     "book_maker_power_law": "145ffafe8e567cfa9f41dda144782df15b7511df6a1c8254aa7ea80bea45b283",
-    "book_maker_small_eta": "f9129864a6c1c9eab3f9f961d5f4431365252359965d0f705526a357e4bcecd7",
+    "book_maker_small_eta": "8a8ee593082d648bc5cc6182768ac01ee64aabd0fe06f41f768738d510cf25d9",
     "book_market_orders_only": "0c7941fa6383dba2f4a0f812eed75214f0e8ac93644d4810ebccdcc5d9674717",
     "book_poisson": "ef845344e25a84e53e55fd633f7a64980fb770473e7fd335f9242c323caae58b",
     "book_two_makers": "e4caaf34fd931163ee8a778bd318ba22f54e3bf91b2b40ed4b31475ec0b1c649",
