@@ -140,3 +140,27 @@ def test_exploration_does_not_fall_below_its_bound(small: Scenario) -> None:
         network.log_std.fill_(-9.0)
     seen = update(network, make_optimizer(network, 1e-3), batch_of(network, 64), SETTINGS, torch.Generator())
     assert np.isclose(seen["std"], 0.05)
+
+
+def test_a_gate_and_what_lies_behind_it_learn_from_one_loss() -> None:
+    """Option 1 pays where a column is above 0, nothing where it is below: the gate opens there and chooses it there."""
+    from agents.heads import Options
+    from arena.layout import Field, Layout
+
+    layout = Layout([Field("x", low=-9, high=9), Field("allowed", (4,), low=0, high=1)])
+    network = Network(layout, Options(np.array([0.05, 0.05, 0.05, 0.85]), 1, 5, idle=3, gated=True), (8,), seed=2)
+    generator, optimizer = torch.Generator().manual_seed(1), make_optimizer(network, 2e-2)
+    for _ in range(30):
+        x = torch.cat([torch.randn(512, 1, generator=generator), torch.ones(512, 4)], dim=1)
+        x[:, 1] = 0.0  # option 0 is never allowed
+        noise, logp = torch.rand(1, 512, generator=generator), torch.empty(512)
+        with torch.no_grad():
+            _, own = network.head.sample(network.outputs(x).T, x.T, noise, logp)
+        paid = torch.where(x[:, 0] > 0, own[0] == 1, own[0] == 3).float()
+        batch = Batch(x, own.T, logp, (paid - paid.mean()) / paid.std().clamp(min=1e-3), torch.zeros(512), 0.0, 0.0)
+        update(network, optimizer, batch, SETTINGS, generator)
+    seen = torch.tensor([[1.0, 0, 1, 1, 1], [-1.0, 0, 1, 1, 1]])
+    p = network.head.distribution(network.outputs(seen), seen).exp().detach()
+    assert p[0, 1] > 0.9
+    assert p[1, 3] > 0.9
+    assert (p[:, 0] == 0.0).all()
