@@ -195,7 +195,7 @@ def judge(ladder: "Ladder", rung: "Rung", runs: "dict[int, RunFolder]") -> "Gate
 
     source, now = ladder.sources(rung), datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        found = judge_phase(ladder.curriculum, rung, runs, ladder.out, _say)
+        found = judge_phase(ladder.curriculum, rung, runs, ladder.out, _say, ladder.schemes(rung))
     except (GateError, SnapshotError) as error:
         raise Stop(f"phase {rung.name} cannot be judged: {error}", 2) from None
     past = gates.attempts(ladder.path, rung.name)

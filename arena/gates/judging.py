@@ -14,6 +14,7 @@ from arena.judge import final_networks
 from arena.markets.catalogue import kit_of, packages
 from arena.named import recipe_of
 from arena.runs.run_folder import RunFolder
+from arena.scenario import Scenario
 
 Say = Callable[[str], None]
 
@@ -28,10 +29,12 @@ class Judged(NamedTuple):
 
 
 def judge_phase(
-    curriculum: Curriculum, rung: Rung, runs: Mapping[int, RunFolder], root: Path, say: Say = lambda _: None
-) -> Judged:
+    curriculum: Curriculum, rung: Rung, runs: Mapping[int, RunFolder], root: Path, say: Say = lambda _: None,
+    schemes: Mapping[str, tuple[Scenario, RunFolder]] | None = None,
+) -> Judged:  # fmt: skip
     """Judge the runs of all seeds; raises GateError or SnapshotError with a sentence where that is not possible.
 
+    `schemes` are runs of the same market that were trained otherwise: their exploitability is marked beside the seeds'.
     A check passes when enough seeds hold it and, where it has a floor, the worst seed is above that.
     """
     needed = curriculum.needed(list(runs))
@@ -53,6 +56,11 @@ def judge_phase(
             found[i].append(_result(check, seed, run.path, root, digests[-1], bound, bench))
             if i not in told:  # the first seed's games: the players beside it are the same for all seeds
                 told[i], marks[i] = check.told(bench), check.marks(bench)
+                if check.kind == "exploitability":
+                    for name, (scenario, other) in (schemes or {}).items():
+                        theirs = final_networks(other.path, scenario)
+                        there = Bench(scenario, theirs, seat, rung.phase.games, other.path)
+                        marks[i][name] = check.measure(there).value
             say(f"{rung.name}, seed {seed}: {check.kind} {spell(check, bound)}, asked {asked(check)}")
         benches.pop(seed)  # its games fill hundreds of megabytes
     checks = tuple(

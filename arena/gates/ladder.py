@@ -142,6 +142,7 @@ class Ladder:
             "attempts": [one.model_dump() for one in gates.attempts(self.path, rung.name)],
             "started_from": gate.started_from if gate else {}, "judged": gate.utc if gate else "",
             "seconds": sum(line[0].get("wall_s", 0.0) for line in lines if line),
+            "agent_steps": max((line[0].get("agent_steps", 0) for line in lines if line), default=0),
             "reports": {seed: str(run.path / "report.html") for seed, run in runs.items()},
         }  # fmt: skip
 
@@ -194,6 +195,19 @@ class Ladder:
             with contextlib.suppress(RunFolderError):
                 self._read[path] = RunFolder.open(path)[1].hash
         return self._read.get(path) == scenario.hash
+
+    def schemes(self, rung: Rung) -> dict[str, tuple[Scenario, RunFolder]]:
+        """The newest finished run of every scenario that a phase is shown beside, by its name and what it played."""
+        found = {}
+        for name, scenario in rung.schemes.items():
+            for path in sorted((self.out / scenario.name).glob("*"), reverse=True):
+                run, seed = RunFolder(path), path.name.rpartition("-")[2]
+                seeded = Rung(phase=rung.phase, scenario=scenario).seeded(int(seed)) if seed.isdigit() else scenario
+                if begun_as(run) == seeded.hash and run.status().get("finished") and self._whole(path, seeded):
+                    steps = (run.lines(METRICS)[-1:] or [{}])[0].get("agent_steps", 0)
+                    found[f"{name}, {steps / 1e6:.1f} M agent-steps"] = seeded, run
+                    break
+        return found
 
     def trained(self, rung: Rung, seeds: Sequence[int], source: str = "") -> dict[int, RunFolder]:
         """The finished runs of a phase by seed."""

@@ -61,6 +61,10 @@ class Phase(BaseModel):
     games: int = Field(20_000, ge=100, description="games on which a check that has no exact answer is judged")
     start: Literal["fresh"] | CarriedStart = Field("fresh", description="fresh, or {from: PHASE, when: always | helps}")
     checks: tuple[Check, ...] = Field(min_length=1, description="all of them must hold")
+    schemes: dict[str, str] = Field(
+        default_factory=dict,
+        description="name -> scenario of the same market, trained otherwise; its run is shown beside, not judged",
+    )
 
 
 class Curriculum(BaseModel):
@@ -105,6 +109,7 @@ class Rung(BaseModel):
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
     phase: Phase
     scenario: Scenario
+    schemes: dict[str, Scenario] = Field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -114,7 +119,7 @@ class Rung(BaseModel):
     @property
     def hash(self) -> str:
         """SHA-256 of the scenario and of what is asked of it: another one is another question."""
-        asked = self.phase.model_dump(mode="json", exclude={"question", "scenario", "set"}, by_alias=True)
+        asked = self.phase.model_dump(mode="json", exclude={"question", "scenario", "set", "schemes"}, by_alias=True)
         text = json.dumps([self.scenario.hash, asked], sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -158,7 +163,18 @@ def load(path_or_name: str | Path) -> tuple[Curriculum, tuple[Rung, ...], str]:
             mistakes += [_at(document, ("phases", i, "scenario"), line) for line in error.mistakes]
             continue
         mistakes += _misfits(document, i, phase, scenario)
-        rungs.append(Rung(phase=phase, scenario=scenario))
+        schemes = {}
+        for name, other in phase.schemes.items():
+            here = ("phases", i, "schemes", name)
+            try:
+                schemes[name] = load_scenario(path.parent / other if (path.parent / other).is_file() else other)
+            except ScenarioError as error:
+                mistakes += [_at(document, here, line) for line in error.mistakes]
+                continue
+            if schemes[name].market != scenario.market:
+                found = f"found '{other}'; allowed is a scenario of the market of '{phase.scenario}'"
+                mistakes.append(_at(document, here, found))
+        rungs.append(Rung(phase=phase, scenario=scenario, schemes=schemes))
     if mistakes:
         raise ScenarioError(mistakes)
     shipped = path.resolve().parent == FOLDER

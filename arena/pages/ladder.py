@@ -68,6 +68,7 @@ def _rung(place: int, row: Row, folder: Path) -> dict[str, Any]:
         **{key: row[key] for key in ("name", "question", "scenario", "state", "words", "sentence", "planned")},
         "place": place, "colour": COLOURS[row["state"]], "sign": SIGNS[row["state"]], "checks": checks,
         "reports": reports, "time": clock(row["seconds"]) if row["seconds"] else "", "attempts": row["attempts"],
+        "played": f"{row['agent_steps'] / 1e6:.1f} M agent-steps a seed" if row.get("agent_steps") else "",
         "old": row["state"] in ("closed", "stale", "damaged", "training", "open") and bool(checks),
         "started": _started(row["started_from"]),
     }  # fmt: skip

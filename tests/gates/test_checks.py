@@ -1,5 +1,7 @@
 """Each kind of check against what is known: exact values of a short duel and of a lone maker, players of a toy."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
@@ -7,8 +9,11 @@ from pydantic import TypeAdapter
 from agents.network import Network
 from arena.gates.bench import Bench, GateError
 from arena.gates.checks import Check
+from arena.gates.judging import judge_phase
+from arena.gates.settings import Curriculum, Phase, Rung
 from arena.league import snapshot
 from arena.markets.dealer.gaps.lattice import responses
+from arena.runs.run_folder import RunFolder
 from arena.scenario import Scenario, load
 from arena.training.prior import priors
 from tests.gates.conftest import TOY, network
@@ -201,3 +206,20 @@ def test_a_number_is_judged_at_its_worse_bound(one: dict, value: tuple[float, ..
     found = Bound(*value, 100)
     assert check(**one).holds(found) is holds
     assert check(**one).worse(found) in value[1:]
+
+
+def test_a_scheme_that_trains_otherwise_is_marked_beside_the_seeds_by_its_exploitability(tmp_path: Path) -> None:
+    ours, other = load("option_duel", SHORT), load("option_duel_literal", SHORT)
+    runs = []
+    for scenario, seed in ((ours, 1), (other, 2)):
+        runs.append(RunFolder.create(tmp_path, scenario, ["test"]))
+        member = snapshot.Member("maker-00120", "maker", 120, scenario.hash, maker(scenario, seed))
+        snapshot.write(runs[-1].path / "profile", member)
+    phase = Phase(name="duel", scenario="option_duel", checks=(check(kind="exploitability", at_most=9.0),))
+    rung = Rung(phase=phase, scenario=ours, schemes={"literal": other})
+    curriculum = Curriculum(name="one", seeds=(0,), pass_seeds=1, phases=(phase,))
+    found = judge_phase(curriculum, rung, {0: runs[0]}, tmp_path, schemes={"literal": (other, runs[1])}).checks[0]
+    values = [check(kind="exploitability", at_most=9.0).measure(Bench(s, {"maker": maker(s, n)}, "mm_0", 9, None)).value
+              for s, n in ((ours, 1), (other, 2))]  # fmt: skip
+    assert [found.per_seed[0].value, found.marks["literal"]] == pytest.approx(values, rel=1e-12)
+    assert values[0] != values[1]

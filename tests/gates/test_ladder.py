@@ -12,7 +12,9 @@ from arena.gates import ladder as ladders
 from arena.gates.checks import Score
 from arena.gates.gate import DamagedError
 from arena.gates.statistics import Bound
-from arena.runs.run_folder import RunFolder
+from arena.mistakes import ScenarioError
+from arena.runs.run_folder import METRICS, RunFolder
+from tests.gates.conftest import TOY, finish
 
 
 def test_a_ladder_is_climbed_once_and_then_stands(place, trainer) -> None:
@@ -356,6 +358,28 @@ def test_a_page_and_its_numbers_are_written_after_every_seed(place, trainer) -> 
     )
     place.climb()
     assert seen[:3] == ["", "training 1/3", "training 2/3"]
+
+
+def test_a_phase_is_shown_beside_the_newest_finished_run_of_another_scheme(place, trainer) -> None:
+    (place.path / "twin.yaml").write_text(TOY.replace("name: toy", "name: twin").replace("games: 32", "games: 64"))
+    before = "    scenario: toy.yaml\n    games: 500\n"
+    place.change(before, f"{before}    schemes: {{alone: twin.yaml}}\n")
+    ladder = place.ladder()
+    assert ladder.schemes(ladder.rungs[0]) == {}
+    twin = ladder.rungs[0].schemes["alone"]
+    run = RunFolder.create(place.path / "runs", twin, ["test"])
+    finish(run, twin, 0.5, iteration=4)
+    assert ladder.schemes(ladder.rungs[0]) == {}
+    finish(run, twin, 0.5)
+    run.add_line(METRICS, {"iteration": 10, "agent_steps": 3_100_000})
+    ((name, (scenario, path)),) = ladder.schemes(ladder.rungs[0]).items()
+    assert (name, scenario.hash, path.path) == ("alone, 3.1 M agent-steps", twin.hash, run.path)
+    place.change("schemes: {alone: twin.yaml}", "schemes: {alone: option_duel, gone: no_such}")
+    with pytest.raises(ScenarioError) as refused:
+        place.ladder()
+    first, second = sorted(refused.value.mistakes)
+    assert "phases[0].schemes.alone: found 'option_duel'; allowed is a scenario of the market of 'toy.yaml'" in first
+    assert "phases[0].schemes.gone: no_such: no such file" in second
 
 
 def test_the_terminal_needs_80_columns(place, trainer, monkeypatch) -> None:
