@@ -258,7 +258,7 @@ def _guarded(
                     f"{scenario}: players: no seat learns; python -m arena.evaluate judges a line-up without training"
                 )
             runs = [
-                (_begun(RunFolder, out, one) if seeds else None) or (RunFolder.create(out, one, sys.argv), one)
+                (begun(RunFolder, out, one) if seeds else None) or (RunFolder.create(out, one, sys.argv), one)
                 for one in wanted
             ]
     except (ScenarioError, RunFolderError) as error:
@@ -286,7 +286,7 @@ def _guarded(
     return code
 
 
-def _begun(folder: Any, out: Path, scenario: Any) -> tuple[Any, Any] | None:
+def begun(folder: Any, out: Path, scenario: Any) -> tuple[Any, Any] | None:
     """The unfinished or finished run of this very scenario and seed under `out` that started fresh, or none."""
     from arena.runs.run_folder import START, RunFolderError
 

@@ -20,10 +20,10 @@ JUDGES = ("arena.gates.checks", "arena.gates.bench", "arena.gates.statistics")
 """What judges is hashed alone, without what it imports: that is plumbing."""
 
 
-def source_sha256(roots: Iterable[str]) -> str:
+def source_sha256(roots: Iterable[str], judges: Iterable[str] = JUDGES) -> str:
     """SHA-256 of the names and bytes of all source files that the root modules are made of, and of what judges."""
     digest = hashlib.sha256()
-    for name, path in sorted((closure(roots) | {one: path for one in JUDGES if (path := _file(one))}).items()):
+    for name, path in sorted((closure(roots) | {one: path for one in judges if (path := _file(one))}).items()):
         digest.update(name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -49,6 +49,19 @@ class Section:
     data: Any = None
 
 
+@dataclass(frozen=True)
+class Reproduction:
+    """The page of a paper run again: what it is about, what was found, how, and its sections."""
+
+    title: str
+    headline: str
+    notes: Sequence[str]
+    tiles: Sequence[dict[str, str]]
+    method: str
+    facts: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+
+
 @dataclass
 class Run:
     """A run folder as read: what is absent is None or empty, what could not be read is a sentence in `troubles`."""

@@ -4,7 +4,7 @@ Games are played in large batches and only sums are kept, so that tens of thousa
 cost microseconds a decision. Players compared on one seed meet the same background flow as long as they act alike.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -82,8 +82,14 @@ class Many(NamedTuple):
         return verdict(self.determined, self.one_sided, self.push)
 
 
-def play_many(market: Market, acts: Mapping[str, Act], seat: str, games: int, seed: int, batch: int = BATCH) -> Many:
-    """Plays `games` games of everybody's acts and says what one seat did; game g depends on seed and g alone."""
+def play_many(
+    market: Market, acts: Mapping[str, Act], seat: str, games: int, seed: int, batch: int = BATCH,
+    heard: Callable[[int], None] = lambda played: None,
+) -> Many:  # fmt: skip
+    """Plays `games` games of everybody's acts and says what one seat did; game g depends on seed and g alone.
+
+    After each batch `heard` is told how many games are over.
+    """
     role = next(role for role in market.roles if seat in role.agents)
     place, seeds, steps = role.agents.index(seat), seeds_of(seed, games), market.clock.steps
     kept: list[list[Array]] = []
@@ -114,6 +120,7 @@ def play_many(market: Market, acts: Mapping[str, Act], seat: str, games: int, se
         pnl = last("captured") + last("crossed") + last("mark") - fee
         sent = last("posted") + last("cancelled")
         kept.append([pnl, value, size / steps, total, game.view("mid") - start, last("filled"), sent])
+        heard(first + len(some))
     pnl, value, size, total, moved, filled, sent = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     spread, horizon, tick = square / games / steps, market.clock.horizon, market.depth.tick
     return Many(pnl, value, size, total, moved, filled, sent, path / games, spread, horizon, tick)

@@ -17,7 +17,7 @@ from arena.game import Game
 from arena.layout import Array
 from arena.pages import charts
 from arena.pages.charts import Series
-from arena.pages.page import Figure, Section, Table
+from arena.pages.page import Figure, Reproduction, Section, Table
 from arena.rollout import play, seeds_of
 from arena.scenario import load
 from arena.solvers.options.option_model import OptionModel
@@ -71,19 +71,6 @@ class Redrawn:
 
 def _yes(holds: bool) -> str:
     return "holds" if holds else "does not hold"
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """A page: what it is about, what was found, how, and one section per figure."""
-
-    title: str
-    headline: str
-    notes: Sequence[str]
-    tiles: Sequence[dict[str, str]]
-    method: str
-    facts: Sequence[tuple[str, str]]
-    sections: Sequence[Section]
 
 
 def reproduction(say: Callable[[str], None]) -> Reproduction:

@@ -1,0 +1,1 @@
+"""Papers on the limit order book: their tables run again."""
