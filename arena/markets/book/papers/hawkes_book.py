@@ -41,12 +41,19 @@ JUDGES = ("arena.markets.book.papers.measured",)
 
 def _one_policy() -> str:
     """Whether the printed fees can be one policy's."""
-    one, two = (float(ROWS[name].printed or 0.0) for name in ("standard_exp", "fee_2_exp"))
-    four = ROWS["fee_4_exp"].printed
+    one, two, four = (_number(name) for name in ("standard_exp", "fee_2_exp", "fee_4_exp"))
+    fixed = minus(f"{power.at_fee(one, two, 4):.0f}")
     return (
-        f"A fixed policy with {one} at 1 bp and {two} at 2 bp would have {minus(f'{power.at_fee(one, two, 4):.0f}')} at "
-        f"4 bp; {minus(four)} is printed, so policies were trained for each fee."
+        f"A fixed policy with {one} at 1 bp and {two} at 2 bp would have {fixed} at 4 bp; {minus(four)} is printed, so "
+        "policies were trained for each fee."
     )
+
+
+def _number(name: str) -> float:
+    """A row's printed Sharpe ratio."""
+    printed = ROWS[name].printed
+    assert isinstance(printed, float)
+    return printed
 
 
 def files_in(folder: Path) -> tuple[dict[str, RowFile], list[str]]:
@@ -138,9 +145,11 @@ def powers() -> Table:
     """Games of each player that tell the paper's pairs of numbers apart."""
     rows = []
     for name, one, other in PAIRS:
-        a, b = float(ROWS[one].printed or 0.0), float(ROWS[other].printed or 0.0)
-        even, likely = power.games_to_tell(a, b), power.games_to_tell(a, b, power=0.8)
-        rows.append((name, f"{a:.2f}, {b:.2f}", str(even), str(likely), f"{power.half_width(a, power.PAPER_GAMES):.1f}"))
+        a, b = _number(one), _number(other)
+        even, likely, half = (
+            power.games_to_tell(a, b), power.games_to_tell(a, b, power=0.8), power.half_width(a, power.PAPER_GAMES),
+        )  # fmt: skip
+        rows.append((name, f"{a:.2f}, {b:.2f}", str(even), str(likely), f"{half:.1f}"))
     head = ("pair", "Sharpe ratios", "games of each, even chance", "games of each, 4 in 5 chances",
             f"± of the first over {power.PAPER_GAMES} games")  # fmt: skip
     return Table("Games that tell two Sharpe ratios apart at 95 %", head, rows)
