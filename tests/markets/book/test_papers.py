@@ -121,12 +121,12 @@ def test_the_tables_are_whole() -> None:
 def test_a_seed_s_numbers_are_those_of_its_games(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "JUDGING", (*rows.JUDGING, *TINY))
     scenario, heard = ROWS["two_sided_exp"].scenario(), []
-    found = measure(scenario, 1, 64, None, heard.append)
+    found = measure(scenario, 1, 16, None, heard.append)
     market = scenario.judged.market
-    many = play_many(market, {"mm_0": scenario.players["mm_0"].sit(market, "mm_0")}, "mm_0", 64, measured.FIRST + 1)
+    many = play_many(market, {"mm_0": scenario.players["mm_0"].sit(market, "mm_0")}, "mm_0", 16, measured.FIRST + 1)
     assert [(one.sharpe, one.se) for one in found.fees] == [(many.sharpe(f).value, many.sharpe(f).se) for f in FEES]
-    assert (found.held, found.fills) == (many.size.mean(), many.filled.sum() / 64)
-    assert heard == [64]
+    assert (found.held, found.fills) == (many.size.mean(), many.filled.sum() / 16)
+    assert heard == [16]
     idle = measure(scenario.model_copy(update={"players": {"mm_0": NOBODY}}), 0, 4, None)
     assert (idle.verdict, idle.fills, [one.sharpe for one in idle.fees]) == ("idle", 0.0, [None] * len(FEES))
 

@@ -22,8 +22,7 @@ TICKS = 100.0
 """Ticks of a dollar."""
 BASE = "book_maker"
 JUDGING = (
-    "evaluation.games=16", "evaluation.tournament_games=16", "evaluation.responders=1", "evaluation.warm_responders=0",
-    "evaluation.responder_iterations=1", "evaluation.members=2",
+    "evaluation.search=none", "evaluation.games=16", "evaluation.tournament_games=16", "evaluation.members=2",
 )  # fmt: skip
 """A run's own judging is kept short: a row is judged here."""
 
