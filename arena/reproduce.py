@@ -54,7 +54,7 @@ def write(paper: str, out: str | Path, say: Say = lambda _: None, **where: Any) 
         title=made.title, headline={"sentence": made.headline, "notes": made.notes, "winner": "", "tiles": made.tiles},
         alarms=[], calm=made.method,
         reproduce={"command": f"python -m arena.reproduce {paper}", "facts": made.facts, "scenario": ""},
-        footer="Curves are exact solutions unless a caption says that they were simulated.",
+        footer=made.footer,
     )  # fmt: skip
 
 

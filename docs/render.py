@@ -3,8 +3,10 @@
 A page is plain Markdown. What stands between `<!-- render: WHAT -->` and `<!-- end -->` belongs to this script: on
 docs/results.md `claims` (the count and the misses) and `groups` (the tables); on a page of docs/results/ `head` (title,
 command, claims) and `table NAME`. Everything else is written by hand. claims.yaml explains its own words at its top.
+`rows PART` on the page of a paper of `arena.reproduce` is computed from the files of its rows.
 """
 
+import importlib
 import math
 import re
 import statistics
@@ -229,6 +231,8 @@ def tables_of(groups: list[Tree]) -> str:
 def head_of(page: Tree) -> str:
     """Title and claims of a page."""
     title = f"# {page['title']}\n\nOne of the pages behind [the claims](../results.md).\n\n    {page['command']}\n\n"
+    if not page["claims"]:
+        return title
     own = code(page["command"])
     rows = [claim_of(page, claim).cells for claim in page["claims"]]
     return title + grid(HEAD, [tuple("above" if cell == own else cell for cell in cells) for cells in rows])
@@ -245,7 +249,10 @@ def rendered(path: Path, groups: list[Tree]) -> str:
 
     def part(match: re.Match[str]) -> str:
         what, _, name = match[2].partition(" ")
-        if what == "table":
+        if what == "rows":
+            papers = importlib.import_module("arena.reproduce").PAPERS
+            text = importlib.import_module(papers[path.stem]).markdown(name)
+        elif what == "table":
             text = table_text(pages[path.stem]["tables"][name])
         else:
             text = {"claims": lambda: summary(groups), "groups": lambda: tables_of(groups),

@@ -125,6 +125,7 @@ def test_rows_are_played_once_and_continue_from_their_files(tiny: None, tmp_path
     assert "of 4 games" not in again
     assert path.read_bytes() == whole
     assert "two-sided quotes" in (tmp_path / "out" / "hawkes_book.html").read_text()
+    assert "31.54 and 28.81 are told apart at 95 % by 20733 games of each" in again
     file = row_files.read(path.parent, "two_sided_exp")
     assert file is not None
     row_files.write(path.parent, file.model_copy(update={"sources_sha256": "older"}))
@@ -148,7 +149,9 @@ def test_what_rows_cannot_do_is_a_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-def test_a_row_that_learns_is_trained_where_it_is_missing(tiny: None, tmp_path: Path) -> None:
+def test_a_row_that_learns_is_trained_where_it_is_missing(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, text = hawkes(tmp_path, "--rows", "standard_exp", "--quick")
     assert code == 0, text
     file = row_files.read(tmp_path / "files", "standard_exp")
@@ -162,3 +165,10 @@ def test_a_row_that_learns_is_trained_where_it_is_missing(tiny: None, tmp_path: 
     assert again is not None
     assert again.seeds == file.seeds
     assert (run / "metrics.jsonl").stat().st_mtime_ns == before
+    (tmp_path / "files" / "standard_exp.json").unlink()
+    (run / "row.json").write_text('{"sources_sha256": "older"}')  # a run of other rules is no run of this row
+    monkeypatch.setattr("arena.selfplay.train", lambda *_: False)  # stopped by Ctrl-C
+    code, text = hawkes(tmp_path, "--rows", "standard_exp", "--quick")
+    assert code == 1
+    assert "stopped; the same command continues" in text
+    assert len(list(run.parent.iterdir())) == 2

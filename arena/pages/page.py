@@ -60,6 +60,7 @@ class Reproduction:
     method: str
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
+    footer: str = "Curves are exact solutions unless a caption says that they were simulated."
 
 
 @dataclass

@@ -49,6 +49,15 @@ def _one_policy() -> str:
     )
 
 
+def _power() -> str:
+    """What it takes to tell the paper's two standard rows apart."""
+    a, b = _number("standard_exp"), _number("standard_pl")
+    return (
+        f"{a} and {b} are told apart at 95 % by {power.games_to_tell(a, b)} games of each; over {power.PAPER_GAMES} "
+        f"games the first is known to ± {power.half_width(a, power.PAPER_GAMES):.1f}."
+    )
+
+
 def _number(name: str) -> float:
     """A row's printed Sharpe ratio."""
     printed = ROWS[name].printed
@@ -72,7 +81,7 @@ def files_in(folder: Path) -> tuple[dict[str, RowFile], list[str]]:
 
 
 def reproduction(say: Callable[[str], None], folder: Path = FOLDER) -> Reproduction:
-    """The page from the row files of a folder."""
+    """The page from the row files of a folder; `say` hears what came out in sum."""
     files, troubles = files_in(folder)
     verdicts = [one.verdict(files) for one in STATEMENTS]
     held = {word: sum(one.word == word for one in verdicts) for word in ("holds", "does not hold", "cannot be told")}
@@ -91,16 +100,16 @@ def reproduction(say: Callable[[str], None], folder: Path = FOLDER) -> Reproduct
     ]  # fmt: skip
     told = [one._asdict() for one in verdicts]
     sections.append(Section("What the paper says", tables=[statements(verdicts)], data=told))
-    sections.append(Section("How many games it takes", _one_policy(), tables=[powers()]))
-    for section in sections:
-        say(section.title)
+    sections.append(Section("How many games it takes", f"{_power()} {_one_policy()}", tables=[powers()]))
+    say(headline)
+    say(_power())
     return Reproduction(
         "Hawkes market making, arXiv 2510.26438: tables 2 and 3 run again", headline,
         [*troubles, "Table 1 (deep Galerkin) is reported with the solver of the quasi-variational inequality."],
         [{"name": word, "value": str(count), "note": "statements"} for word, count in held.items()],
         "Sharpe ratios are annualised and have 95 % intervals over training seeds and games.",
         [("rows", f"{len(files)} of {len(ROWS)}"), ("games of a row", f"{sum(FULL.values())} over {len(FULL)} seeds")],
-        sections,
+        sections, footer="Every number was played; bars and ± are 95 % intervals.",
     )  # fmt: skip
 
 
