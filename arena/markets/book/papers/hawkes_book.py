@@ -194,9 +194,9 @@ def _curves(part: str, files: Mapping[str, RowFile]) -> list[Figure]:
             half = np.array([one.half for one in found if one])
             series.append(Series(f"{row.what}, {KERNELS[row.kernel]}", y, y - half, y + half))
     points = [1e4 * fee for fee in FEES]
-    words = {"x_label": "fee on what is held at the end (bp)", "y_label": "annualised Sharpe ratio"}
     title, caption = f"{PARTS[part]}: Sharpe ratio by fee", "One policy, judged at five fees; bars are 95 % intervals."
     return [
-        Figure(charts.lines(points, series[i : i + 6], title=title, zero=True, whiskers=True, **words), caption)
+        Figure(charts.lines(points, series[i : i + 6], title=title, zero=True, whiskers=True,
+                            x_label="fee on what is held at the end (bp)", y_label="annualised Sharpe ratio"), caption)
         for i in range(0, len(series), 6)
-    ]
+    ]  # fmt: skip

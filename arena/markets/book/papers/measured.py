@@ -6,6 +6,7 @@ Bonuses of training are left out.
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def measure(
     heard: Callable[[int], None] = lambda played: None,
 ) -> SeedNumbers:
     """Play one seed's test games, by a network or by the scenario's own player; `heard` is told how many are over."""
-    market = scenario.judged.market
+    market: Any = scenario.judged.market
     act = player(weights) if weights is not None else scenario.players[SEAT].sit(market, SEAT)
     with np.errstate(divide="ignore", invalid="ignore"):  # a player who never trades has no Sharpe ratio
         many = play_many(market, {SEAT: act}, SEAT, games, FIRST + seed, heard=heard)

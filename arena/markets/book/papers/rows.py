@@ -98,9 +98,11 @@ def _rows() -> tuple[Row, ...]:
         "history": (PUMP, 30.85), "intensities": (-20.23, -51.21), "spread": (PUMP, 17.66), "position": (PUMP, PUMP),
     }  # fmt: skip
     for what, both in removed.items():
-        for kernel, value in zip(KERNELS, both, strict=True):
-            change = (f"market.observe.{what}=false",)
-            out.append(Row(f"no_{what}_{kernel}", "3", f"without {what}", kernel, change, value))
+        change = (f"market.observe.{what}=false",)
+        out += [
+            Row(f"no_{what}_{kernel}", "3", f"without {what}", kernel, change, one)
+            for kernel, one in zip(KERNELS, both, strict=True)
+        ]
     for name, dollars in (("tenth", 0.1), ("1", 1.0), ("10", 10.0), ("100", 100.0)):
         what = f"η = {dollars:g} and no bonuses, as the text has it"
         out.append(Row(f"printed_{name}_exp", "text", what, "exp", as_printed(dollars)))
