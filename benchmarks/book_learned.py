@@ -58,7 +58,7 @@ def train(scenario: Scenario) -> tuple[dict[str, np.ndarray], float]:
     """The weights that self-play ends with, and the seconds that its iterations took."""
     with tempfile.TemporaryDirectory() as folder:
         config = configure(scenario, workers=0, league_folder=Path(folder) / "league")
-        with trainer(config.build_algo()) as algorithm:  # type: ignore[arg-type]
+        with trainer(config.build_algo()) as algorithm:
             started = time.perf_counter()
             for _ in range(scenario.training.iterations):
                 algorithm.train()
@@ -88,7 +88,7 @@ def main() -> None:
         for one in missing:
             networks[one.training.seed] = train(one)
             print(f"seed {one.training.seed}: trained in {networks[one.training.seed][1]:.0f} s", flush=True)
-    market = missing[0].judged.market
+    market: Any = missing[0].judged.market  # of the book
     against = {}
     for name, recipe in quoters(missing[0]).items():
         against[name] = play_many(market, {"mm_0": recipe.sit(market, "mm_0")}, "mm_0", chosen.games, SEED)

@@ -36,7 +36,7 @@ def main() -> None:
     wall, cpu = [], []
     with tempfile.TemporaryDirectory() as folder, ray_session(0, None, dashboard=False):
         config = configure(scenario, workers=0, league_folder=Path(folder) / "league")
-        with trainer(config.build_algo()) as algorithm:  # type: ignore[arg-type]
+        with trainer(config.build_algo()) as algorithm:
             for _ in range(chosen.iterations + 1):
                 started = time.perf_counter(), time.process_time()
                 algorithm.train()
