@@ -113,7 +113,7 @@ def simulate(market: Market, seeds: Array, stop: float) -> dict[str, Array]:
     if not isinstance(kernel, Exponential | PowerLaw):
         raise ValueError(f"flow.kernel: found '{kernel.kind}'; allowed are exponential and power_law")
     decay, exponent = (kernel.scale, kernel.exponent) if isinstance(kernel, PowerLaw) else (kernel.rate, 0.0)
-    table, base, _, _, factor, *_ = packed(market)
+    table, base, _, _, _, factor, *_ = packed(market)
     factor = np.minimum(factor, factor[WIDEST])
     mixed = np.empty(len(seeds), np.uint64)
     draws.mix_seeds(np.asarray(seeds, dtype=np.uint64), mixed)

@@ -79,17 +79,17 @@ def _arrive(own, terms, seats, mixed):
 
 
 @njit(cache=True, error_model="numpy")
-def begin(table, base, rate, jump, factor, seats, option, seeds, state, observation):
+def begin(table, base, rate, jump, reach, factor, seats, option, seeds, state, observation):
     """Opens all games: the book at its start, the flow's warm-up, and the first look of everybody."""
-    terms, scratch = table[0], np.empty(TYPES)
-    games, seen = state.T, observation.T
+    terms, scratch, sums = table[0], np.empty(TYPES), np.empty((rate.shape[0], 3))
+    games, seen, unheard = state.T, observation.T, np.empty((0, 3))
     for g in range(seeds.shape[0]):
         own = games[g]
         open_book(own, terms)
         for i in range(TYPES * AGES_SEEN):
             own[terms.at_history + i] = -terms.warm_up - OLDEST
         place = draws.place(seeds[g], draws.key(WARMING, 0, 0))
-        flow(own, terms, base, rate, jump, factor, scratch, place, -terms.warm_up, 0.0)
+        flow(own, terms, base, rate, jump, reach, factor, scratch, sums, place, -terms.warm_up, 0.0, unheard)
         for i in range(TYPES):
             own[EVENTS + i] = 0.0
         _arrive(own, terms, seats, seeds[g])
@@ -210,11 +210,11 @@ def _praise(own, terms):
 
 
 @njit(cache=True, error_model="numpy")
-def advance(table, base, rate, jump, factor, seats, option, seeds, step, state, action, observation, failure):
+def advance(table, base, rate, jump, reach, factor, seats, option, seeds, step, state, action, observation, failure):
     """Plays one step of all games; -1, or the code of an identity that does not hold (`failure`: game, residual)."""
-    terms, scratch = table[0], np.empty(TYPES)
+    terms, scratch, sums = table[0], np.empty(TYPES), np.empty((rate.shape[0], 3))
     turn, wanted = np.zeros(terms.seats, np.int64), np.zeros(terms.seats, np.int64)
-    games, acts, seen = state.T, action.T, observation.T
+    games, acts, seen, unheard = state.T, action.T, observation.T, np.empty((0, 3))
     flow_key = draws.key(FLOW, step, 0)
     start, stop = step * terms.dt, (step + 1) * terms.dt
     for g in range(seeds.shape[0]):
@@ -224,7 +224,7 @@ def advance(table, base, rate, jump, factor, seats, option, seeds, step, state, 
         act(own, terms, jump, seats, option, seeds[g], step, acts[g], turn, wanted)
         _praise(own, terms)
         place = draws.place(seeds[g], flow_key)
-        flow(own, terms, base, rate, jump, factor, scratch, place, start, stop)
+        flow(own, terms, base, rate, jump, reach, factor, scratch, sums, place, start, stop, unheard)
         own[CLOCK] = stop
         note_intensities(own, terms, base, factor)
         _settle(own, terms, seats, step)

@@ -65,7 +65,7 @@ def option_event(own, terms, option, seat, choice):
 def observe(own, terms, seats, option, step, seen):
     """Writes the rows of all seats; `step` is the decision that comes next."""
     look_up(own, terms)
-    at = 0
+    at, told = 0, -1  # logarithms of intensities are taken once: `told` is where the first seat has them
     for seat in range(terms.seats):
         maker = seat < terms.makers
         first = at
@@ -93,8 +93,13 @@ def observe(own, terms, seats, option, step, seen):
             seen[at + 2 + side] = own[QUEUE + 2 * side]
         at += 4
         if terms.see_intensity:
-            for i in range(TYPES):
-                seen[at + i] = log(1.0 + own[INTENSITY + i])
+            if told < 0:
+                for i in range(TYPES):
+                    seen[at + i] = log(1.0 + own[INTENSITY + i])
+                told = at
+            else:
+                for i in range(TYPES):
+                    seen[at + i] = seen[told + i]
             at += TYPES
         if terms.see_history:
             for i in range(TYPES * AGES):
