@@ -39,8 +39,11 @@ HEAVY = {
         {"agents.learned", "arena.solvers", *ENTRY_POINTS},
     ),
 }
-FROM_SOLVERS = {f"arena.solvers.{name}" for name in ("options.black_scholes", "options.half_spreads", "coefficients")}
-"""All that a market's rules know of the solvers: prices, static half-spreads, coefficients of time."""
+FROM_SOLVERS = {
+    f"arena.solvers.{name}"
+    for name in ("options.black_scholes", "options.half_spreads", "coefficients", "hawkes.mixture")
+}
+"""All that a market's rules know of the solvers: prices, static half-spreads, coefficients of time, power laws."""
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for folder in ("arena", "agents")

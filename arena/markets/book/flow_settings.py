@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from arena.layout import STRICT, Array
-from arena.markets.book import mixture
 from arena.markets.book.events import TYPES
 from arena.markets.book.presets import PRESETS, aapl
+from arena.solvers.hawkes import mixture
 
 Rate = Annotated[float, Field(gt=0, le=1e7)]
 Base = Annotated[float, Field(ge=0, le=1e6)]
@@ -76,8 +76,8 @@ class PowerLaw(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         worst = mixture.error(self.exponent, self.scale, tuple(mixture.grid(self.scale, self.rates).tolist()))
-        if worst > mixture.LARGEST_ERROR:
-            least = f"allowed is as many as keep it within {mixture.LARGEST_ERROR}"
+        if worst > mixture.TOLERANCE:
+            least = f"allowed is as many as keep it within {mixture.TOLERANCE}"
             raise ValueError(f"rates: found {self.rates}, which miss the power law by {worst:.3f}; {least}")
         return self
 

@@ -9,11 +9,11 @@ of [0, horizon]. The weights sum to one, so that a kernel's integral is kept exa
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import nnls
 
 from arena.layout import Array
 
@@ -22,7 +22,10 @@ TOLERANCE = 0.005
 HORIZON = 100.0
 """Seconds over which it holds; a game's later half hardly remembers more."""
 MOST = 32
-_UNIT_MASS = 1e3  # how much heavier the sum of the weights counts than a point of the curve
+SLOWEST = 0.006
+"""The slowest rate of `grid`, 1/s."""
+_POINTS, _FINE = 200, 1200  # of a survival function that a mixture is fitted to
+_UNIT_MASS = 1e4  # how much heavier the sum of the weights counts than a point of the curve
 
 
 class Mixture(NamedTuple):
@@ -67,16 +70,53 @@ def power_law(
                      f"allowed are {tolerance:g}, so give a shorter horizon than {horizon:g}")  # fmt: skip
 
 
+def grid(scale: float, count: int) -> Array:
+    """So many rates for a power law of this scale, 1/s: log-spaced from 0.006 to twice the scale."""
+    return np.geomspace(SLOWEST, 2.0 * scale, count)
+
+
+@cache
+def weights(exponent: float, scale: float, rates: tuple[float, ...]) -> tuple[float, ...]:
+    """Weights [K] of exponentials with these rates, of sum 1, for a market that is to play the same games everywhere.
+
+    They are rounded to nine decimals, so that no linear-algebra library decides the bits of a game.
+    """
+    out = np.round(_weights(exponent, scale, np.array(rates), HORIZON, _FINE), 9)
+    out[np.argmax(out)] += 1.0 - out.sum()
+    return tuple(out.tolist())
+
+
+def error(exponent: float, scale: float, rates: tuple[float, ...]) -> float:
+    """By how much the survival function of such a mixture misses the power law's on [0, 100 s] at most."""
+    return _error(exponent, scale, np.array(rates), np.array(weights(exponent, scale, rates)), HORIZON, _FINE)
+
+
 def weigh(exponent: Array, scale: Array, rates: Array, horizon: float) -> Mixture:
     """The best non-negative weights [K, n] of given rates [K] for power laws of exponents and scales [n]."""
-    weights, error = np.empty((rates.size, exponent.size)), 0.0
+    found, worst = np.empty((rates.size, exponent.size)), 0.0
     for j, (b, c) in enumerate(zip(exponent, scale, strict=True)):
-        t = np.concatenate([[0.0], np.geomspace(1e-3 / c, max(horizon, 1.0 / c), 200)])
-        curves, wanted = np.exp(-np.outer(t, rates)), survival(b, c, t)
-        found, _ = nnls(np.vstack([curves, np.full(rates.size, _UNIT_MASS)]), np.append(wanted, _UNIT_MASS))
-        weights[:, j] = found / found.sum()
-        error = max(error, float(np.abs(curves @ weights[:, j] - wanted).max()))
-    return Mixture(rates, weights, error)
+        found[:, j] = _weights(b, c, rates, horizon, _POINTS)
+        worst = max(worst, _error(b, c, rates, found[:, j], horizon, _POINTS))
+    return Mixture(rates, found, worst)
+
+
+def _weights(b: float, c: float, rates: Array, horizon: float, points: int) -> Array:
+    """Non-negative least squares with sum 1 (Lawson & Hanson 1974)."""
+    from scipy.optimize import nnls  # scipy takes half a second, and a market without power laws does not need it
+
+    t = _times(c, horizon, points)
+    curves = np.vstack([np.exp(-np.outer(t, rates)), np.full(rates.size, _UNIT_MASS)])
+    found, _ = nnls(curves, np.append(survival(b, c, t), _UNIT_MASS))
+    return np.asarray(found / found.sum())
+
+
+def _error(b: float, c: float, rates: Array, weights: Array, horizon: float, points: int) -> float:
+    t = _times(c, horizon, points)
+    return float(np.abs(np.exp(-np.outer(t, rates)) @ weights - survival(b, c, t)).max())
+
+
+def _times(c: float, horizon: float, points: int) -> Array:
+    return np.append(0.0, np.geomspace(1e-3 / c, max(horizon, 1.0 / c), points))
 
 
 def check(b: Array, c: Array, horizon: float, tolerance: float) -> None:

@@ -5,10 +5,10 @@ import pytest
 
 from agents.book_makers import Absent
 from arena.game import Game
-from arena.markets.book import mixture
 from arena.markets.book.cluster import simulate
 from arena.markets.book.market import Market
 from arena.rollout import play, seeds_of
+from arena.solvers.hawkes import mixture
 
 Z = 4.8
 """Standard errors: an error rate of 2e-6 a comparison, 1e-4 in a test of fifty."""
@@ -72,7 +72,7 @@ def test_a_mixture_is_within_its_stated_error_of_the_power_law() -> None:
     gap = np.abs(np.exp(-np.outer(t, rates)) @ weights - (1 + 20 * t) ** -0.7)
     assert weights.sum() == pytest.approx(1.0, abs=1e-12)
     assert (weights >= 0).all()
-    assert gap.max() < 0.002 < mixture.LARGEST_ERROR
+    assert gap.max() < 0.002 < mixture.TOLERANCE
     assert mixture.error(1.7, 20.0, rates) == pytest.approx(gap.max(), rel=0.01)
 
 

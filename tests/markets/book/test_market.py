@@ -304,9 +304,10 @@ def test_what_is_switched_off_is_not_seen(name: str) -> None:
 # The same games everywhere
 
 
-@pytest.mark.anywhere
 @pytest.mark.parametrize("batch", [1, 7])
 def test_a_game_is_bitwise_its_own_in_any_batch(batch: int, crowd: Rollout) -> None:
+    """Games are played one after the other, in no vector: what holds on one processor holds on all, at half a minute's
+    compilation less for each set of kernels."""
     market = build(**TWO_AND_ONE)
     acts = {seat: random_act(role) for role in market.roles for seat in role.agents}
     part = play(Game(market, batch), acts, seeds_of(1, 64)[20 : 20 + batch], trace=True)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from arena.layout import Array
-from arena.markets.book import mixture
 from arena.markets.book.calibration import lobster as pair
 from arena.markets.book.calibration import orders, own_log
 from arena.markets.book.calibration.log import IN_SPREAD, Log, LogError, read_table
 from arena.markets.book.events import NAMES, TYPES
+from arena.solvers.hawkes import mixture
 from arena.solvers.hawkes.families import Exponentials, Family, Mixed, PowerLaws
 from arena.solvers.hawkes.fit import Estimates, Fit, fit
 from arena.solvers.hawkes.moments import ancestry
@@ -212,7 +212,7 @@ def open_log(
 def _enough(exponent: float, scale: float) -> int:
     """How many exponentials the market's mixture needs."""
     for count in range(6, 33):
-        if mixture.error(exponent, scale, tuple(mixture.grid(scale, count).tolist())) <= mixture.LARGEST_ERROR:
+        if mixture.error(exponent, scale, tuple(mixture.grid(scale, count).tolist())) <= mixture.TOLERANCE:
             return count
     raise LogError(f"no scenario: the market has no mixture for a power law of exponent {exponent:g}, scale {scale:g}; "
                    "allowed is --kernel exponentials")  # fmt: skip
