@@ -27,8 +27,10 @@ def main(timesteps: int = 20_000, games: int = 20) -> dict[str, float]:
         rewards.append(total)
         clipped += float(env.table.game.view("clipped_action")[0])
     found = {"reward": float(np.mean(rewards)), "acted": float(np.mean(acted)), "clipped": clipped}
-    print(f"{timesteps} decisions learned: {found['reward']:+.1f} ticks a game, acts in {100 * found['acted']:.0f} % of "
-          f"the decisions, {found['clipped']:.0f} choices were not allowed")  # fmt: skip
+    print(
+        f"{timesteps} decisions learned: {found['reward']:+.1f} ticks a game, acts in {100 * found['acted']:.0f} % of "
+        f"its decisions; {found['clipped']:.0f} choices were not allowed"
+    )
     return found
 
 

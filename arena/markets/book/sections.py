@@ -8,11 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from arena.layout import Array
 from arena.markets.book.columns import NOTHING
 from arena.markets.book.events import NAMES
+from arena.markets.book.market import Market
 from arena.markets.book.measures import impulses as counted
 from arena.markets.book.measures import manipulation, stylised, trading
 from arena.markets.book.measures.trading import held, place
+from arena.markets.book.theory.flow import process_of
 from arena.pages import charts, games
 from arena.pages.charts import Series, number
 from arena.pages.games import no_games
@@ -20,6 +23,7 @@ from arena.pages.page import Cell, Figure, Run, Section, Table, percent, spell
 from arena.pages.tiles import Level, Tile, grid, strip
 from arena.runs import estimates
 from arena.runs.record import Record
+from arena.solvers.hawkes import moments
 
 FRAMES = 8
 """Moments of a game that are drawn one after another."""
@@ -257,7 +261,7 @@ def execution(run: Run) -> Section | None:
 
 
 def one_game(run: Run) -> Section:
-    """The first game: best prices and depth over time, positions."""
+    """The first game: best prices and depth over time, trades, positions."""
     out = Section("One game")
     record = run.final
     if record is None:
@@ -277,6 +281,15 @@ def one_game(run: Run) -> Section:
     lines = [Series("bid, top", depth[:, 0, 0]), Series("ask, top", depth[:, 1, 0]), *own]
     svg = charts.lines(record.times, lines, title="Orders", x_label="seconds", y_label="orders", zero=True)
     out.figures.append(Figure(svg, "Orders in the first levels, and those of the seats in both."))
+    taken = [Series(name, record["events"][:, 0, NAMES.index(name)]) for name in ("MO_a", "MO_b")]
+    passive = [
+        Series(f"{seat}, filled", record[f"{role}_filled"][:, 0, i].sum(axis=-1))
+        for seat, (role, i) in ((seat, place(record, seat)) for seat in _seats(record))
+    ]
+    svg = charts.lines(
+        record.times, [*taken, *passive], title="Trades", x_label="seconds", y_label="lots so far", zero=True
+    )
+    out.figures.append(Figure(svg, "Market orders of the background, MO_a buys; lots of the seats' resting orders."))
     lots = [Series(seat, held(record, seat)[:, 0]) for seat in _seats(record)]
     svg = charts.lines(record.times, lots, title="Positions", x_label="seconds", y_label="lots", zero=True)
     out.figures.append(Figure(svg, "Below zero: sold, or still to buy."))
@@ -300,6 +313,16 @@ def _frame(record: Record, seat: str, t: int, words: str) -> tuple[str, str, lis
     return f"{record.times[t]:.1f} s, holds {_signed(lots)}", words, levels
 
 
+def _closed_forms(run: Run, tau: float) -> dict[str, Array]:
+    """Rates [12] and variances over means of counts within tau [12] of the background; nan where there are none."""
+    process = process_of(Market.model_validate(run.scenario["market"]))
+    if process.signed:
+        return {"rate": np.full(len(NAMES), np.nan), "over": np.full(len(NAMES), np.nan)}
+    rates = moments.rates(process)
+    spread = np.diag(moments.count_covariance(process, tau))
+    return {"rate": rates, "over": spread / np.where(rates > 0.0, tau * rates, np.nan)}
+
+
 def stylised_facts(run: Run) -> Section:
     """The book itself: spreads, queues, rates, clustering, signature plot, responses to events."""
     out = Section("The book")
@@ -312,13 +335,23 @@ def stylised_facts(run: Run) -> Section:
         f"Spread in ticks {share}. Mid at the end: s.d. {number(out.data['mid_sd'])} ticks. "
         "Counts per decision whose variance is above their mean come in clusters."
     )
+    known = _closed_forms(run, record.step)
+    out.data["closed"] = {name: values.tolist() for name, values in known.items()}
+    measured = zip(*(out.data[name] for name in ("rate", "rate_se", "dispersion")), strict=True)
     rows: list[list[Cell]] = [
-        [name, f"{number(rate)} ± {number(error)}", number(spread)]
-        for name, rate, error, spread in zip(
-            NAMES, out.data["rate"], out.data["rate_se"], out.data["dispersion"], strict=True
-        )
+        [name, f"{number(rate)} ± {number(error)}", number(known["rate"][i]), number(over), number(known["over"][i])]
+        for i, (name, (rate, error, over)) in enumerate(zip(NAMES, measured, strict=True))
     ]
-    out.tables.append(Table("Background events.", ["event", "per second", "variance over mean of counts"], rows))
+    head = ["event", "per second", "closed form", "variance over mean of counts per decision", "closed form"]
+    words = (
+        "Background events. The closed forms are those of the flow alone at its mean spread (Λ = (I − G)⁻¹ base); the "
+        "spread moves in-spread orders and whom they excite, and the seats' orders excite. None where events inhibit."
+    )
+    out.tables.append(Table(words, head, rows))
+    gaps = zip(*(out.data[name] for name in ("wait", "wait_variation", "wait_independent")), strict=True)
+    rows = [[name, *map(number, told)] for name, told in zip(NAMES, gaps, strict=True)]
+    words = "Times between events, to the grid of decisions. More than independent decisions have: clusters."
+    out.tables.append(Table(words, ["event", "mean, s", "s.d. over mean", "if independent"], rows))
     last = len(record.times) - 1
     steps = [h for h in (1, 2, 5, 10, 20, 50, 100, 200, 500) if h < last]
     seconds = [h * record.step for h in steps]

@@ -122,5 +122,5 @@ EventLogFields = ("times", "types", "spreads")
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, np.inf, np.nan])
 def test_a_log_without_a_length_is_a_sentence(seconds: float) -> None:
-    with pytest.raises(ValueError, match="seconds: found (0|-1|inf|nan); allowed are positive numbers"):
+    with pytest.raises(ValueError, match=r"seconds: found (0|-1|inf|nan); allowed are positive numbers"):
         background_log(quiet({"preset": "poisson"}), 1, seconds)

@@ -113,6 +113,16 @@ def test_the_detector_by_hand() -> None:
     assert (maker.determined, maker.one_sided, maker.verdict) == (0.0, 0.0, "maker")
 
 
+def test_times_between_events_by_hand() -> None:
+    """Events in steps 1 and 4 of four, in both games: one gap of three steps each."""
+    events = np.zeros((5, 2, 12))
+    events[1:, :, 4], events[4:, :, 4] = 1, 2
+    mean, variation, independent = stylised.waits(written(events=events))
+    assert mean[4] == pytest.approx(3 * written().step)
+    assert (variation[4], independent[4]) == (0.0, np.sqrt(0.5))
+    assert np.isnan(mean[3])
+
+
 def test_two_sided_quotes_are_a_makers(games: Record) -> None:
     found = manipulation.detect(games, "mm_0")
     assert found.verdict == "maker"
@@ -125,6 +135,8 @@ def test_the_card_of_the_book(games: Record) -> None:
     assert 0.7 < told["spread"][0] < 0.97
     assert np.sum(told["rate"]) == pytest.approx(31, rel=0.1)
     assert min(told["dispersion"][:2]) > 1.0  # events come in clusters
+    assert told["wait"][4] == pytest.approx(1 / 0.52, rel=0.15)  # a market order every two seconds
+    assert told["wait_variation"][4] > 1.1 * told["wait_independent"][4]
     response = stylised.responses(games, [1, 20])
     assert response[4, 1] > 0.05 > -0.05 > response[7, 1]  # MO_a lifts the mid, MO_b lowers it
 

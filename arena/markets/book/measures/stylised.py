@@ -34,6 +34,22 @@ def dispersion(record: Record) -> Array:
     return np.asarray(counts.var(axis=(0, 1)) / np.maximum(counts.mean(axis=(0, 1)), 1e-12))
 
 
+def waits(record: Record) -> tuple[Array, Array, Array]:
+    """Times between events by type [12], to the grid of decisions: mean in s, s.d. over mean, and that of independence.
+
+    Gaps between decisions in which an event came, inside one game. If decisions were independent, with the share p of
+    them that had one, gaps would be geometric: sqrt(1 - p). More is clustering. nan where no event came twice.
+    """
+    happened = np.diff(record["events"], axis=0) > 0.0
+    out = np.full((3, len(NAMES)), np.nan)
+    for i in range(len(NAMES)):
+        game, step = np.nonzero(happened[:, :, i].T)
+        gaps = np.diff(step)[np.diff(game) == 0]
+        if gaps.size:
+            out[:, i] = gaps.mean() * record.step, gaps.std() / gaps.mean(), np.sqrt(1.0 - happened[:, :, i].mean())
+    return out[0], out[1], out[2]
+
+
 def signature(record: Record, steps: Sequence[int]) -> Array:
     """Variance of the mid's moves over so many decisions, per second (signature plot), ticks^2."""
     mid = record["mid"]
@@ -54,8 +70,10 @@ def responses(record: Record, steps: Sequence[int]) -> Array:
 def card(record: Record) -> dict[str, Any]:
     """All of it, for report.json."""
     found, errors = rates(record)
+    mean, variation, independent = waits(record)
     return {
         "spread": spreads(record).tolist(), "queue": queues(record).tolist(), "rate": found.tolist(),
         "rate_se": errors.tolist(), "dispersion": dispersion(record).tolist(),
+        "wait": mean.tolist(), "wait_variation": variation.tolist(), "wait_independent": independent.tolist(),
         "mid_sd": float(record["mid"][-1].std(ddof=1)),
     }  # fmt: skip
