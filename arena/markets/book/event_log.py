@@ -1,6 +1,6 @@
 """Every background event of a game without seats, with its time: what calibration reads, and what checks the flow.
 
-Arguments of the kernel: see `tables` and `flow`; besides these
+Arguments of the kernels: see `tables` and `flow`; besides these
     mixed            mixed seed of the game
     own              the game's state
 """
