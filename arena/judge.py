@@ -218,8 +218,7 @@ def _search(
 ) -> Search:
     from arena.training.prior import reaches
 
-    reach = reaches(market)
-    facts: dict[str, Any] = {"confidence": evaluation.confidence, "seed": evaluation.seed, "reach": reach}
+    facts: dict[str, Any] = {"confidence": evaluation.confidence, "seed": evaluation.seed, "reach": reaches(market)}
     scripted = tournament.baselines(market)
     facts["scripted"] = {
         seat: {name: in_seat(one, seat) for name, one in scripted[role.name].items()}
@@ -227,14 +226,12 @@ def _search(
         for seat in role.agents
     }
     facts["shifts"] = evaluation.search != "none"
-    learned = evaluation.search == "full"
+    if evaluation.search == "full":
+        facts["train"] = trainer(market, training, evaluation, cores, share=0.25 if quick else 1.0)
     if quick:
         few: dict[str, Any] = {"choice_games": 256, "fresh": 0, "warm": 1, "generations": 12, "shift_games": 32}
-        train = trainer(market, training, evaluation, cores, share=0.25) if learned else None
-        return Search(games=max(evaluation.games // 4, 2), train=train, **few, **facts)
-    facts |= {"fresh": evaluation.responders, "warm": evaluation.warm_responders}
-    train = trainer(market, training, evaluation, cores) if learned else None
-    return Search(games=evaluation.games, train=train, **facts)
+        return Search(games=max(evaluation.games // 4, 2), **few, **facts)
+    return Search(games=evaluation.games, fresh=evaluation.responders, warm=evaluation.warm_responders, **facts)
 
 
 def trainer(
