@@ -136,6 +136,10 @@ def observation(market: BookSettings, role: str) -> Layout:
         fields.append(Field("ahead", (2,), SIDES, "share", 0, 1, 0.7, 0.4))
     fields.append(Field("top", (2,), SIDES, "orders", 0, far, 0.5, 0.7))
     fields.append(Field("queue", (2,), SIDES, "orders", 0, far, 8.0, 4.0))
+    if seen.places:
+        fields.append(Field("deep", (2,), SIDES, "orders", 0, far, 8.0, 4.0))
+        labels = tuple(f"{side},{i}" for side in SIDES for i in range(seen.places))
+        fields.append(Field("place", (2, seen.places), labels, "orders", 0, far, 8.0, 8.0))
     if seen.intensities:
         typical = np.log1p(_typical(market))
         fields.append(Field("intensity", (TYPES,), NAMES, "log 1 + 1/second", 0, 50, typical, 0.4))

@@ -67,6 +67,10 @@ class Observe(BaseModel):
     intensities: bool = Field(default=True, description="the twelve intensities at the time of the decision")
     history: bool = Field(default=False, description="ages of the last five events of each type, at most 10 s")
     cash: bool = Field(default=False, description="own cash since the start, ticks")
+    places: int = Field(
+        default=0, ge=0, le=16, exclude_if=lambda asked: not asked,  # older scenarios keep their hash
+        description="own orders a side whose places are seen, and the second levels with them; 0: neither",
+    )  # fmt: skip
 
 
 Excites = Literal["all", "trades", "none"]

@@ -26,7 +26,7 @@ from arena.markets.parts.special import exp, log
 WHOLE = (
     "makers", "seats", "components", "common", "plain", "room", "slots", "at_history", "at_seats", "at_slots",
     "refill", "steps", "fixed_turns", "left_penalty", "see_cash", "see_spread", "see_position", "see_intensity",
-    "see_history", "maker_columns", "executor_columns", "maker_options", "start_bid", "start_ask", "start_top",
+    "see_history", "see_places", "maker_columns", "executor_columns", "maker_options", "start_bid", "start_ask", "start_top",
     "start_deep",
 )  # fmt: skip
 REAL = (
@@ -79,7 +79,7 @@ def packed(market: BookSettings) -> Packed:
         makers.count, seats, len(flow.rate), int(flow.common), int(flow.common and not signed), depth.room,
         market.slots,
         *map(int, at), refill, clock.steps, int(market.turns == "fixed"), int(makers.penalty == "left"), int(seen.cash),
-        int(seen.spread), int(seen.position), int(seen.intensities), int(seen.history),
+        int(seen.spread), int(seen.position), int(seen.intensities), int(seen.history), seen.places,
         columns.observation(market, "maker").size if makers.count else 0,
         columns.observation(market, "executor").size if market.executors else 0,
         len(columns.maker_choice(market)), depth.bid, depth.ask, *depth.queues,

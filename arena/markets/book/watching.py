@@ -51,6 +51,28 @@ def look_up(own, terms):
 
 
 @njit(**RULE)
+def _see_places(own, terms, seat, seen, at):
+    """Second levels, and places of the first own orders of each side over both levels; returns what comes next.
+
+    Where there are fewer orders, all of the side stands ahead.
+    """
+    for side in range(2):
+        top, deep = own[QUEUE + 2 * side], own[QUEUE + 2 * side + 1]
+        seen[at + side] = deep
+        first, count = at + 2 + side * terms.see_places, 0
+        for i in range(terms.see_places):
+            seen[first + i] = top + deep
+        for level in range(2):
+            queue = 2 * side + level
+            for i in range(int(own[RESTING + queue])):
+                order = slot(terms, queue, i)
+                if own[order + OWNER] == seat + 1 and count < terms.see_places:
+                    seen[first + count] = own[order + PLACE] + level * top
+                    count += 1
+    return at + 2 + 2 * terms.see_places
+
+
+@njit(**RULE)
 def option_event(own, terms, option, seat, choice):
     """The event that an option means to a seat now; -1 for nothing, and for what is no option."""
     maker = seat < terms.makers
@@ -92,6 +114,8 @@ def observe(own, terms, seats, option, step, seen):
             seen[at + side] = own[double(terms, TOP, seat, side)]
             seen[at + 2 + side] = own[QUEUE + 2 * side]
         at += 4
+        if terms.see_places > 0:
+            at = _see_places(own, terms, seat, seen, at)
         if terms.see_intensity:
             if told < 0:
                 for i in range(TYPES):

@@ -1,0 +1,1 @@
+"""What the limit order book is to a solver."""
