@@ -16,6 +16,8 @@ from arena.solvers.impulse.problem import Problem
 from arena.solvers.impulse.states import CANCEL_DEEP, CANCEL_TOP, NONE, TYPES, State, flat, kind_of, unflat
 from arena.solvers.impulse.transitions import transitions
 
+FARTHEST = 25
+"""Positions in which games of `visited` begin are no larger, lots."""
 BURNT, THIN = 150, 6
 """Events before the first state of `visited` is kept, and between one that is kept and the next."""
 
@@ -110,7 +112,7 @@ def visited(problem: Problem, count: int, generator: torch.Generator, games: int
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*(shape or (games,)), generator=generator, device=device)
 
-    cap = min(problem.cap, 25)
+    cap = min(problem.cap, FARTHEST)
     far = (uniform() * (2 * cap + 1)).floor().long() - cap
     near = torch.randn(games, generator=generator, device=device).mul(2.0).round().long().clamp(-cap, cap)
     one, none = torch.ones_like(far), torch.full_like(far, NONE)

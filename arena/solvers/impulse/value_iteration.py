@@ -13,6 +13,7 @@ it is left.
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from arena.layout import Array
 from arena.solvers.impulse.interventions import allowed, intervene
@@ -22,20 +23,36 @@ from arena.solvers.impulse.transitions import transitions
 
 LEFT = 1e-12
 IDLE = -1
-MOST_AT_ONCE = 32
+
+
+@njit(cache=True, error_model="numpy")
+def _times(first, target, weight, vector):
+    out = np.empty(first.shape[0] - 1)
+    for i in range(first.shape[0] - 1):
+        total = 0.0
+        for k in range(first[i], first[i + 1]):
+            total += weight[k] * vector[target[k]]
+        out[i] = total
+    return out
 
 
 class Rows(NamedTuple):
-    """A sparse matrix [n, n] by rows: up to m entries each, the target states and their weights, both [n, m]."""
+    """A sparse matrix [n, n] by rows: entries `first[i]` to `first[i + 1]` of target states and weights are row i's."""
 
+    first: Array
     target: Array
     weight: Array
 
+    @classmethod
+    def of(cls, targets: list[Array], weights: list[Array]) -> "Rows":
+        """Columns of targets and weights, each [n]; entries of weight 0 are left out."""
+        target, weight = np.stack(targets, axis=1), np.stack(weights, axis=1)
+        kept = weight != 0.0
+        first = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+        return cls(first, target[kept].astype(np.int32), weight[kept])
+
     def __matmul__(self, vector: Array) -> Array:
-        out = np.zeros(len(vector))
-        for target, weight in zip(self.target.T, self.weight.T, strict=True):
-            out += weight * vector[target]
-        return out
+        return np.asarray(_times(self.first, self.target, self.weight, np.ascontiguousarray(vector)))
 
 
 class Chain(NamedTuple):
@@ -54,12 +71,10 @@ class Chain(NamedTuple):
     impulses: tuple[tuple[int, Array, Rows, Array], ...]
 
     def at(self, state: State) -> Array:
-        """The number of each state; raises KeyError where one cannot be reached."""
+        """The number of each state, -1 where it cannot be reached."""
         code = encode(self.problem, state)
         found = np.minimum(np.searchsorted(self.codes, code), len(self.codes) - 1)
-        if (self.codes[found] != code).any():
-            raise KeyError("a state that the chain does not reach")
-        return found
+        return np.where(self.codes[found] == code, found, -1)
 
 
 class Optimum(NamedTuple):
@@ -110,7 +125,7 @@ def chain_of(problem: Problem, most: int = 5_000_000) -> Chain:
         raise ValueError("market.flow: found excitation; allowed is none: intensities would have to be on the grid")
     codes = _reachable(problem, most)
     states = decode(problem, codes)
-    chain = Chain(problem, codes, states, Rows(codes, codes), codes, 0.0, ())
+    chain = Chain(problem, codes, states, Rows(codes, codes, codes), codes, 0.0, ())
     flows = [
         (event, problem.base[event] * problem.factor(event, states.spread) * np.ones(len(codes)))
         for event in range(TYPES)
@@ -124,14 +139,14 @@ def chain_of(problem: Problem, most: int = 5_000_000) -> Chain:
             weights.append(share / rate)
             reward = reward + share * one.gain
     weights[0] = 1.0 - np.sum(weights, axis=0)
-    step = Rows(np.stack(targets, axis=1).astype(np.int32), np.stack(weights, axis=1))
+    step = Rows.of(targets, weights)
     impulses = []
     for action in problem.actions:
         may = np.asarray(allowed(problem, states, action))
         outcomes = intervene(problem, states, action)
-        to = Rows(
-            np.stack([_where(chain, one, may) for one in outcomes], axis=1).astype(np.int32),
-            np.stack([np.broadcast_to(one.probability, codes.shape) for one in outcomes], axis=1),
+        to = Rows.of(
+            [_where(chain, one, may) for one in outcomes],
+            [np.broadcast_to(one.probability, codes.shape) for one in outcomes],
         )
         gain = np.sum([one.probability * one.gain for one in outcomes], axis=0)
         impulses.append((action, may, to, gain))
@@ -141,7 +156,9 @@ def chain_of(problem: Problem, most: int = 5_000_000) -> Chain:
 def _where(chain: Chain, one: Branch, counts: Array) -> Array:
     """Numbers of the states of a branch; the state itself where the branch does not count."""
     columns = zip(flat(one.state), flat(chain.states), strict=True)
-    return chain.at(unflat([np.where(counts, a, b) for a, b in columns]))
+    found = chain.at(unflat([np.where(counts, a, b) for a, b in columns]))
+    assert (found >= 0).all()  # whatever counts has been reached
+    return found
 
 
 def _reachable(problem: Problem, most: int) -> Array:
@@ -182,21 +199,27 @@ def terms(mean: float) -> tuple[Array, Array]:
     logs = np.arange(count) * np.log(max(mean, 1e-300)) - mean - np.cumsum([0.0, *np.log(np.arange(1, count))])
     mass = np.exp(logs)
     above = np.maximum(1.0 - np.cumsum(mass), 0.0)
-    keep = int(np.argmax(above < LEFT)) + 1
+    keep = int(np.argmax(above < LEFT)) + 1 if (above < LEFT).any() else count
     return mass[:keep], above[:keep]
 
 
-def waited(chain: Chain, value: Array, dt: float) -> Array:
-    """E[ int (g - eta Y^2) du + V(s_dt) ] [n] when nothing is decided for a time dt."""
+def earned(chain: Chain, dt: float) -> Array:
+    """E[ int (g - eta Y^2) du ] [n] over a time dt in which nothing is decided."""
     mass, above = terms(chain.rate * dt)
-    out, paid = np.zeros(len(value)), np.zeros(len(value))
-    ahead, reward = value, chain.reward
-    for k, (now, later) in enumerate(zip(mass, above, strict=True)):
-        if k:
-            ahead, reward = chain.step @ ahead, chain.step @ reward
-        out += now * ahead
-        paid += later * reward
-    return np.asarray(out + paid / chain.rate)
+    out, reward = np.zeros(len(chain.codes)), chain.reward
+    for k, later in enumerate(above):
+        reward = chain.step @ reward if k else reward
+        out += later * reward
+    return out / chain.rate
+
+
+def expected(chain: Chain, value: Array, dt: float) -> Array:
+    """E[V(s_dt)] [n] when nothing is decided for a time dt."""
+    out = np.zeros(len(value))
+    for k, now in enumerate(terms(chain.rate * dt)[0]):
+        value = chain.step @ value if k else value
+        out += now * value
+    return out
 
 
 def solve(chain: Chain, keep: bool = True) -> Optimum:
@@ -204,8 +227,9 @@ def solve(chain: Chain, keep: bool = True) -> Optimum:
     problem = chain.problem
     value = np.asarray(problem.at_end(chain.states) + np.zeros(len(chain.codes)))
     policy = np.full((problem.steps if keep else 0, len(chain.codes)), IDLE, np.int8)
+    paid = earned(chain, problem.dt)
     for k in reversed(range(problem.steps)):
-        value, choice = best(chain, waited(chain, value, problem.dt))
+        value, choice = best(chain, paid + expected(chain, value, problem.dt))
         if keep:
             policy[k] = choice
     return Optimum(chain, at_start(chain, value), value, policy)
@@ -214,15 +238,18 @@ def solve(chain: Chain, keep: bool = True) -> Optimum:
 def at_start(chain: Chain, value: Array) -> float:
     """The mean over the warm-up of values [n] at the first decision: nobody has orders then, so nothing is earned."""
     problem = chain.problem
-    value = waited(chain, value, problem.warm_up) if problem.warm_up else value
+    pieces = int(np.ceil(problem.warm_up))
+    for _ in range(pieces):
+        value = expected(chain, value, problem.warm_up / pieces)
     return float(value[chain.at(start_state(problem))][0])
 
 
 def evaluate(chain: Chain, policy: Array) -> Array:
     """What a policy [steps, n] is worth before the first decision, [n]."""
     value = np.asarray(chain.problem.at_end(chain.states) + np.zeros(len(chain.codes)))
+    paid = earned(chain, chain.problem.dt)
     for k in reversed(range(chain.problem.steps)):
-        value = follow(chain, waited(chain, value, chain.problem.dt), policy[k])
+        value = follow(chain, paid + expected(chain, value, chain.problem.dt), policy[k])
     return value
 
 
@@ -234,23 +261,21 @@ def follow(chain: Chain, value: Array, choice: Array) -> Array:
     return out
 
 
-def clocked(chain: Chain, clock: float, steps: int) -> Array:
-    """W [n] at the start when decisions come at rate c: implicit in the clock, exact in the flow, of first order in dt.
-
-    A step: W <- waited(W), then (W + c dt M W)/(1 + c dt) where M W is more. For c dt = infinity any number of impulses
-    comes at once.
-    """
-    problem, dt = chain.problem, chain.problem.horizon / steps
+def clocked(chain: Chain, clock: float) -> Array:
+    """W [n] before the first decision when decisions come at a rate c: the penalised inequality by Runge & Kutta's four
+    stages, about one step for each ring of the chain's and the decisions' clocks together."""
+    problem = chain.problem
+    steps = int(np.ceil(problem.horizon * (chain.rate + clock)))
+    dt = problem.horizon / steps
     value = np.asarray(problem.at_end(chain.states) + np.zeros(len(chain.codes)))
+
+    def slope(w: Array) -> Array:
+        flow = chain.rate * (chain.step @ w - w) + chain.reward
+        return np.asarray(flow + clock * (best(chain, w)[0] - w))
+
     for _ in range(steps):
-        value = waited(chain, value, dt)
-        top, choice = best(chain, value)
-        if np.isfinite(clock):
-            value = value + clock * dt / (1.0 + clock * dt) * (top - value)
-            continue
-        for _ in range(MOST_AT_ONCE):
-            value = top
-            if (choice == IDLE).all():
-                break
-            top, choice = best(chain, value)
+        one = slope(value)
+        two = slope(value + 0.5 * dt * one)
+        three = slope(value + 0.5 * dt * two)
+        value = value + dt / 6.0 * (one + 2.0 * two + 2.0 * three + slope(value + dt * three))
     return value
