@@ -153,7 +153,7 @@ def main() -> None:
             one, how, chosen.seed, chosen.device, frozen=frozen, told=lambda line: print(line, flush=True)
         )
     spent = time.monotonic() - started
-    line = {"case": chosen.case, "seed": chosen.seed, "eta": chosen.eta, "seconds": spent, "held_out": fit.held_out,
+    line = {"case": chosen.case, "seed": chosen.seed, "eta": chosen.eta, "seconds": spent, "held_out": fit.held_out, "on_policy": fit.on_policy,
             "iterations": fit.history[-1][0], "history": fit.history[:: max(len(fit.history) // 20, 1)]}  # fmt: skip
     print(json.dumps(line), flush=True)
     line["played"] = played(fit, market, chosen.games, min(chosen.games, 4096), chosen.device, 1_000_000)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from arena.solvers.impulse.interventions import allowed, intervene
 from arena.solvers.impulse.networks import DGM, Loose, Shaped, clock, features
 from arena.solvers.impulse.problem import Problem
-from arena.solvers.impulse.samples import Samples, drawn, prepared, visited
+from arena.solvers.impulse.samples import Policy, Samples, drawn, prepared, visited
 from arena.solvers.impulse.states import State, flat, unflat
 
 
@@ -41,6 +41,7 @@ class Training:
     rate: float = 1e-3
     clock: float = 10.0
     law: str = "visited"  # or drawn
+    renewals: tuple[float, ...] = (0.15, 0.35, 0.6, 0.8)  # shares of the training after which states are drawn anew
     seconds: float = math.inf  # stop then, whatever the iteration
 
 
@@ -53,6 +54,7 @@ class Fit:
     training: Training
     history: list[tuple[int, float]] = field(default_factory=list)
     held_out: dict[str, float] = field(default_factory=dict)
+    on_policy: dict[str, float] = field(default_factory=dict)  # the same where three games of five follow its policy
     policy: nn.ModuleDict | None = None  # of the alternating form: its d and u
 
 
@@ -123,10 +125,15 @@ def residual(
     return a + clock * gap(w, worth, may).clamp_min(0.0)
 
 
-def sampled(problem: Problem, how: Training, seed: int, device: str, count: int) -> Samples:
+def sampled(
+    problem: Problem, how: Training, seed: int, device: str, count: int, policy: Policy | None = None
+) -> Samples:
     """States of the law that the training names, prepared in pieces."""
     generator = torch.Generator(device).manual_seed(seed)
-    state, excitation = (drawn if how.law == "drawn" else visited)(problem, count, generator)
+    if how.law == "drawn":
+        state, excitation = drawn(problem, count, generator)
+    else:
+        state, excitation = visited(problem, count, generator, policy, how.clock)
     pieces = []
     for start in range(0, count, 1 << 16):
         rows = slice(start, start + (1 << 16))
@@ -172,6 +179,12 @@ class _Course:
         """The next batch, in the same memory."""
         torch.randint(self.how.states, self.rows.shape, generator=self.generator, device=self.device, out=self.rows)
         self.left.copy_(times(self.problem, self.how.batch, self.generator))
+
+    def renew(self, seed: int, policy: Policy) -> None:
+        """Other states, three of five on the way of a policy, in the same memory."""
+        fresh = sampled(self.problem, self.how, seed, self.device, self.how.states, policy)
+        for old, new in zip(self.states, fresh, strict=True):
+            old.copy_(new)
 
     def share(self) -> float:
         """How much of the training is over."""
@@ -230,12 +243,21 @@ def fit_exact(problem: Problem, how: Training, seed: int, device: str = "cpu", t
         fit.history.append((i, float(loss.sqrt())))
         told(f"{i} residual {fit.history[-1][1]:.4f} rho {float(value.rate.detach()):.4f}")
 
+    renewals = list(how.renewals)
+
+    def policy(state: State, excitation: Tensor, left: Tensor) -> Tensor:
+        return impulses(fit, known, state, excitation, left)
+
     def slower() -> None:
+        if renewals and course.share() >= renewals[0]:
+            renewals.pop(0)
+            course.renew(seed + 100 + len(renewals), policy)
         for group in optimiser.param_groups:
             group["lr"].fill_(how.rate * max(0.5 * (1.0 + math.cos(math.pi * course.share())), 1e-3))
 
     course.repeat(step, note, slower)
     fit.held_out = held_out(fit, seed + 3, device)
+    fit.on_policy = held_out(fit, seed + 4, device, policy=policy)
     return fit
 
 
@@ -295,10 +317,12 @@ def fit_alternating(
     return fit
 
 
-def held_out(fit: Fit, seed: int, device: str, count: int = 8192) -> dict[str, float]:
+def held_out(
+    fit: Fit, seed: int, device: str, count: int = 8192, policy: Policy | None = None
+) -> dict[str, float]:
     """Root mean squares over other states: A + c B^+ (and its mean), A where nothing is done, max(A, B), the end."""
     problem, value, known = fit.problem, fit.value, constants(fit.problem, device)
-    one = sampled(problem, replace(fit.training, law="visited"), seed, device, count)
+    one = sampled(problem, replace(fit.training, law="visited"), seed, device, count, policy)
     left = times(problem, count, torch.Generator(device).manual_seed(seed))
     w, a, worth, may = terms(problem, known, value, one, left)
     b = gap(w, worth, may)
