@@ -103,10 +103,13 @@ def played(fit: galerkin.Fit, market: Market, games: int, batch: int, device: st
         gain = sum(game.view(f"maker_{name}")[:, 0] for name in ("captured", "crossed", "mark"))
         fees = game.view("maker_fee")[:, 0]
         push = (mid - opened) * np.sign(sums)
-        count = {name: game.view(f"maker_{name}")[:, 0] for name in ("captured", "mark", "posted", "cancelled", "taken")}
+        count = {
+            name: game.view(f"maker_{name}")[:, 0] for name in ("captured", "mark", "posted", "cancelled", "taken")
+        }
         fills = game.view("maker_filled")[:, 0].sum(axis=-1)
         out.append({
-            "reward": total, "pnl": gain - fees, "worth": worth, "held": held / game.steps, "one": np.abs(sums) / np.maximum(held, 1e-9),
+            "reward": total, "pnl": gain - fees, "worth": worth, "held": held / game.steps,
+            "one": np.abs(sums) / np.maximum(held, 1e-9),
             "push": push, "fills": fills, "end": np.abs(y), "path": path, "acted": np.full(1, acted), **count,
             "clipped": game.view("clipped_action"), "missed": game.view("maker_missed")[:, 0],
         })  # fmt: skip
@@ -115,9 +118,13 @@ def played(fit: galerkin.Fit, market: Market, games: int, batch: int, device: st
     logs = np.log1p(np.maximum(rows["pnl"] * market.depth.tick / WEALTH, -1 + 1e-12))
     annual = np.sqrt(SECONDS / market.clock.horizon)
     sharpe = annual * logs.mean() / logs.std(ddof=1)
-    told = {name: [float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else 0.0] for name, x in rows.items()}
+    told = {
+        name: [float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else 0.0]
+        for name, x in rows.items()
+    }
     return {
-        "games": len(logs), "sharpe": float(sharpe), "sharpe_se": float(np.sqrt((annual**2 + 0.5 * sharpe**2) / len(logs))),
+        "games": len(logs), "sharpe": float(sharpe),
+        "sharpe_se": float(np.sqrt((annual**2 + 0.5 * sharpe**2) / len(logs))),
         "determined": float((path[:, 0] ** 2).mean() / max(path[:, 1].mean(), 1e-12)), **told,
     }  # fmt: skip
 
@@ -142,7 +149,12 @@ def main() -> None:
     market = market_of(flow, actions, chosen.eta)
     small = flow == "small"
     one = problem(market, places=4 if small else 1, widest=6 if small else None)
-    cycle = {"iterations": min(chosen.iterations, 120_000), "seconds": chosen.seconds, "states": chosen.states, "batch": chosen.batch}
+    cycle = {
+        "iterations": min(chosen.iterations, 120_000),
+        "seconds": chosen.seconds,
+        "states": chosen.states,
+        "batch": chosen.batch,
+    }
     how = galerkin.Training(**{**told, **cycle, "clock": chosen.clock, **({"law": chosen.law} if chosen.law else {})})
     started = time.monotonic()
     if form == "exact":
@@ -153,7 +165,8 @@ def main() -> None:
             one, how, chosen.seed, chosen.device, frozen=frozen, told=lambda line: print(line, flush=True)
         )
     spent = time.monotonic() - started
-    line = {"case": chosen.case, "seed": chosen.seed, "eta": chosen.eta, "seconds": spent, "held_out": fit.held_out, "on_policy": fit.on_policy,
+    line = {"case": chosen.case, "seed": chosen.seed, "eta": chosen.eta, "seconds": spent, "held_out": fit.held_out,
+            "on_policy": fit.on_policy,
             "iterations": fit.history[-1][0], "history": fit.history[:: max(len(fit.history) // 20, 1)]}  # fmt: skip
     print(json.dumps(line), flush=True)
     line["played"] = played(fit, market, chosen.games, min(chosen.games, 4096), chosen.device, 1_000_000)

@@ -35,7 +35,8 @@ ENTRY_POINTS = {*LAYERS[-1].split(), "arena.judge"}
 HEAVY = {
     "ray": ({"arena.training"}, ENTRY_POINTS),
     "torch": (
-        {"arena.training", "markets.*.gaps", "markets.*.gradient", "agents.network", "agents.heads"},
+        {"arena.training", "markets.*.gaps", "markets.*.gradient", "agents.network", "agents.heads",
+         *(f"arena.solvers.impulse.{name}" for name in ("networks", "samples", "galerkin"))},
         {"agents.learned", "arena.solvers", *ENTRY_POINTS},
     ),
 }

@@ -42,6 +42,7 @@ KNOWN = {  # who plays the answer of a solved problem, and the shipped scenarios
     "hjb_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", *DUELS},
     "gibbs_maker": {"avellaneda_stoikov", "fang_xu_pair", "fang_xu_single", *DUELS},
     "mpe_maker": DUELS,
+    "impulse_maker": {"book_small"},
     **dict.fromkeys(("dp_hedger", "leland", "minimum_variance"), ONE_CONTRACT),
 }
 

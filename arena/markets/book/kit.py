@@ -7,6 +7,7 @@ import numpy as np
 
 from agents.book_executors import EXECUTORS, AtOnce, MarketTWAP, PatientTWAP
 from agents.book_makers import MAKERS, Probabilistic, RandomOrders, TwoSided
+from agents.impulse_makers import SOLVED
 from arena.layout import Array, Choice
 from arena.markets.book.board import Board
 from arena.markets.book.market import Market
@@ -16,7 +17,7 @@ from arena.markets.market import Act
 from arena.rollout import Rollout
 from arena.runs.record import Record
 
-SEATS = {"maker": MAKERS, "executor": EXECUTORS}
+SEATS = {"maker": (*MAKERS, *SOLVED), "executor": EXECUTORS}
 COSTS = ("executor",)
 """An executor's reward is the cost of its order with the other sign: what it saves is a share of that."""
 UNIT, NAIVE = "ticks", "two-sided quotes"
@@ -33,7 +34,7 @@ SECTIONS = (
     "stylised_facts",
 )  # fmt: skip
 board = Board
-ANSWERERS = ("arena.markets.book.theory.flow",)
+ANSWERERS = ("arena.markets.book.theory.impulse", "arena.markets.book.theory.flow")
 CALIBRATION = "arena.markets.book.calibration.hawkes"
 ACTING = 0.15
 """Share of decisions in which an untrained maker acts: an order needs quiet to come to the front of its queue."""

@@ -26,8 +26,8 @@ from arena.markets.parts.special import exp, log
 WHOLE = (
     "makers", "seats", "components", "common", "plain", "room", "slots", "at_history", "at_seats", "at_slots",
     "refill", "steps", "fixed_turns", "left_penalty", "see_cash", "see_spread", "see_position", "see_intensity",
-    "see_history", "see_places", "maker_columns", "executor_columns", "maker_options", "start_bid", "start_ask", "start_top",
-    "start_deep",
+    "see_history", "see_places", "maker_columns", "executor_columns",
+    "maker_options", "start_bid", "start_ask", "start_top", "start_deep",
 )  # fmt: skip
 REAL = (
     "dt", "warm_up", "refill_log", "fee_maker", "fee_taker", "fee_message", "fee_liquidation", "bonus_acting",

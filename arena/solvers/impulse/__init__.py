@@ -1,1 +1,1 @@
-"""Impulse control of one maker in a limit order book: the quasi-variational inequality, exactly and by deep Galerkin."""
+"""Impulse control of one maker in a limit order book: its quasi-variational inequality, exact and by deep Galerkin."""

@@ -1,8 +1,8 @@
 """Deep Galerkin: a network W is fitted to the quasi-variational inequality by the square of its residual.
 
     A = d_t W + L W - eta Y^2,   B = M W - W
-    exact        (A + c B^+)^2: whether to act and how by enumeration, one network. c = 1/dt is a clock of decisions, and
-                 c = infinity the inequality: the penalty method. Where W acts B > 0 there, so its policy can be read off
+    exact        (A + c B^+)^2: whether to act and how by enumeration, one network. c = 1/dt is a clock of decisions,
+                 and c = infinity the inequality: the penalty method. B > 0 where to act, so the policy can be read off
     alternating  the paper's (15) to (18): (1 - d) A + d B with networks d (act?) and u (which?) that go up this bracket
                  while W goes down its square, and the end of W a second square
 
@@ -42,6 +42,8 @@ class Training:
     clock: float = 10.0
     law: str = "visited"  # or drawn
     renewals: tuple[float, ...] = (0.15, 0.35, 0.6, 0.8)  # shares of the training after which states are drawn anew
+    held: int = 8192  # states on which the residual is told afterwards, and their law
+    held_law: str = "visited"
     seconds: float = math.inf  # stop then, whatever the iteration
 
 
@@ -99,9 +101,7 @@ def terms(
     moved: Any = torch.func.jvp(here, (left, one.excitation), (-torch.ones_like(left), -problem.decay * one.excitation))
     w, drift = moved
     wide, e = left[:, None], one.excitation[:, None]
-    later = value(
-        one.end_event, one.x_event, wide.expand_as(one.end_event), _excited(known, e + known.jump[one.event])
-    )
+    later = value(one.end_event, one.x_event, wide.expand_as(one.end_event), _excited(known, e + known.jump[one.event]))
     flow = (known.all_base + one.excitation).index_select(1, one.event) * one.rate
     a = drift + (flow * (one.gain_event + later - w[:, None])).sum(dim=1) - one.running
     acted = value(
@@ -117,9 +117,7 @@ def gap(w: Tensor, worth: Tensor, may: Tensor) -> Tensor:
     return worth.masked_fill(~may, -1e6).amax(dim=1) - w
 
 
-def residual(
-    problem: Problem, known: Constants, value: nn.Module, one: Samples, left: Tensor, clock: float
-) -> Tensor:
+def residual(problem: Problem, known: Constants, value: nn.Module, one: Samples, left: Tensor, clock: float) -> Tensor:
     """A + c B^+ [n], ticks per second."""
     w, a, worth, may = terms(problem, known, value, one, left)
     return a + clock * gap(w, worth, may).clamp_min(0.0)
@@ -141,7 +139,7 @@ def sampled(
         pieces.append(prepared(problem, piece, excitation[rows]))
     fixed = {"event": pieces[0].event, "action": pieces[0].action}
     return Samples(**{
-        name: fixed.get(name) if name in fixed else torch.cat([getattr(p, name) for p in pieces])
+        name: fixed[name] if name in fixed else torch.cat([getattr(p, name) for p in pieces])
         for name in Samples._fields
     })  # fmt: skip
 
@@ -190,7 +188,9 @@ class _Course:
         """How much of the training is over."""
         return max(self.done / self.how.iterations, (time.monotonic() - self.started) / self.how.seconds)
 
-    def repeat(self, step: Callable[[], Tensor], told: Callable[[Tensor, int], None], before: Callable[[], None]) -> None:
+    def repeat(
+        self, step: Callable[[], Tensor], told: Callable[[Tensor, int], None], before: Callable[[], None]
+    ) -> None:
         """Takes steps until the end; on a GPU as one recorded graph, which spares the launches of its small kernels."""
         replay = step
         if self.device == "cuda":
@@ -213,7 +213,7 @@ class _Course:
             before()
             self.draw()
             loss = replay()
-            if self.done % 500 == 0:
+            if self.done % 500 == 0 or self.done == self.how.iterations - 1:
                 told(loss, self.done)
             self.done += 1
 
@@ -317,12 +317,11 @@ def fit_alternating(
     return fit
 
 
-def held_out(
-    fit: Fit, seed: int, device: str, count: int = 8192, policy: Policy | None = None
-) -> dict[str, float]:
+def held_out(fit: Fit, seed: int, device: str, policy: Policy | None = None) -> dict[str, float]:
     """Root mean squares over other states: A + c B^+ (and its mean), A where nothing is done, max(A, B), the end."""
     problem, value, known = fit.problem, fit.value, constants(fit.problem, device)
-    one = sampled(problem, replace(fit.training, law="visited"), seed, device, count, policy)
+    count = fit.training.held
+    one = sampled(problem, replace(fit.training, law=fit.training.held_law), seed, device, count, policy)
     left = times(problem, count, torch.Generator(device).manual_seed(seed))
     w, a, worth, may = terms(problem, known, value, one, left)
     b = gap(w, worth, may)

@@ -7,7 +7,6 @@ where nobody goes says little of a value. Intensities are those of the same game
 """
 
 from collections.abc import Callable
-
 from typing import NamedTuple
 
 import torch
@@ -129,13 +128,16 @@ def visited(
     side = [problem.top * one, problem.deep * one, *[none] * problem.places]
     state = unflat([torch.where(uniform() < 0.3, far, near), problem.spread * one, *side, *side])
     tempo = 10.0 ** (-2.0 + 1.7 * uniform())
-    weight = torch.tensor([0.1 if kind_of(a) in (CANCEL_TOP, CANCEL_DEEP) else 1.0 for a in problem.actions], device=device)
+    weight = torch.tensor(
+        [0.1 if kind_of(a) in (CANCEL_TOP, CANCEL_DEEP) else 1.0 for a in problem.actions], device=device
+    )
     follows, left = uniform() < (0.6 if policy else 0.0), uniform() * problem.horizon
     place = torch.full((TYPES + 1,), -1, device=device)
     place[list(problem.actions)] = torch.arange(len(problem.actions), device=device)
     base = torch.tensor(problem.base, dtype=torch.float32, device=device)
     jump = torch.tensor(problem.jump, dtype=torch.float32, device=device)
-    excitation, kept, waited = torch.zeros(games, TYPES, device=device), [], 0
+    kept: list[tuple[Tensor, Tensor]] = []
+    excitation, waited = torch.zeros(games, TYPES, device=device), 0
     while len(kept) * games < count:
         rate = base + excitation
         outcomes = [(i, b) for i in range(TYPES) for b in transitions(problem, state, i)]

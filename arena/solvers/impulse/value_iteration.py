@@ -10,10 +10,11 @@ P = I + Q/u and a Poisson number of its steps (uniformisation) e^{Q dt} is a sum
 it is left.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from arena.layout import Array
 from arena.solvers.impulse.interventions import allowed, intervene
@@ -44,7 +45,7 @@ class Rows(NamedTuple):
     weight: Array
 
     @classmethod
-    def of(cls, targets: list[Array], weights: list[Array]) -> "Rows":
+    def of(cls, targets: list[NDArray[Any]], weights: list[Array]) -> "Rows":
         """Columns of targets and weights, each [n]; entries of weight 0 are left out."""
         target, weight = np.stack(targets, axis=1), np.stack(weights, axis=1)
         kept = weight != 0.0
@@ -78,13 +79,13 @@ class Chain(NamedTuple):
 
 
 class Optimum(NamedTuple):
-    """The best impulse at each decision (-1: none), and what the game is worth: in each state before the first decision,
-    and when it begins, before the warm-up."""
+    """The best impulse at each decision (-1: none), and what the game is worth: `first` in each state before the first
+    decision, `value` when the game begins, before the warm-up."""
 
     chain: Chain
     value: float
     first: Array  # W before the first decision, [n]
-    policy: Array  # int8 [steps, n]
+    policy: NDArray[Any]  # int8 [steps, n]
 
 
 def encode(problem: Problem, state: State) -> Array:
@@ -131,7 +132,8 @@ def chain_of(problem: Problem, most: int = 5_000_000) -> Chain:
         for event in range(TYPES)
     ]
     rate = float(np.sum([flow for _, flow in flows], axis=0).max())
-    targets, weights, reward = [np.arange(len(codes))], [np.zeros(len(codes))], -problem.running(states)
+    targets: list[NDArray[Any]] = [np.arange(len(codes))]
+    weights, reward = [np.zeros(len(codes))], -problem.running(states)
     for event, flow in flows:
         for one in transitions(problem, states, event):
             share = flow * one.probability
@@ -174,8 +176,10 @@ def _reachable(problem: Problem, most: int) -> Array:
                 found.append(encode(problem, unflat([np.asarray(c)[counts] for c in flat(one.state)])))
         for action in problem.actions:
             may = np.asarray(allowed(problem, states, action))
-            for one in intervene(problem, states, action):
-                found.append(encode(problem, unflat([np.asarray(c)[may] for c in flat(one.state)])))
+            outcomes = [
+                unflat([np.asarray(c)[may] for c in flat(one.state)]) for one in intervene(problem, states, action)
+            ]
+            found += [encode(problem, one) for one in outcomes]
         fresh = np.setdiff1d(np.concatenate(found), known)
         known = np.union1d(known, fresh)
         if len(known) > most:
@@ -183,7 +187,7 @@ def _reachable(problem: Problem, most: int) -> Array:
     return known
 
 
-def best(chain: Chain, value: Array) -> tuple[Array, Array]:
+def best(chain: Chain, value: Array) -> tuple[Array, NDArray[Any]]:
     """max(W, max_psi E[gain + W]) [n] and its impulse, -1 where waiting is as good."""
     top, choice = value.copy(), np.full(len(value), IDLE, np.int8)
     for action, may, to, gain in chain.impulses:
@@ -205,7 +209,7 @@ def terms(mean: float) -> tuple[Array, Array]:
 
 def earned(chain: Chain, dt: float) -> Array:
     """E[ int (g - eta Y^2) du ] [n] over a time dt in which nothing is decided."""
-    mass, above = terms(chain.rate * dt)
+    _, above = terms(chain.rate * dt)
     out, reward = np.zeros(len(chain.codes)), chain.reward
     for k, later in enumerate(above):
         reward = chain.step @ reward if k else reward
@@ -261,13 +265,17 @@ def follow(chain: Chain, value: Array, choice: Array) -> Array:
     return out
 
 
-def clocked(chain: Chain, clock: float) -> Array:
-    """W [n] before the first decision when decisions come at a rate c: the penalised inequality by Runge & Kutta's four
-    stages, about one step for each ring of the chain's and the decisions' clocks together."""
+def clocked(chain: Chain, clock: float, end: Array | None = None, time: float | None = None) -> Array:
+    """W [n] a time before values `end` when decisions come at a rate c: the penalised inequality by Runge & Kutta.
+
+    Of four stages, about one step for each ring of the chain's and the decisions' clocks together. Without `end` and
+    `time` the whole game.
+    """
     problem = chain.problem
-    steps = int(np.ceil(problem.horizon * (chain.rate + clock)))
-    dt = problem.horizon / steps
-    value = np.asarray(problem.at_end(chain.states) + np.zeros(len(chain.codes)))
+    time = problem.horizon if time is None else time
+    steps = int(np.ceil(1.5 * time * (chain.rate + clock)))
+    dt = time / steps
+    value = np.asarray(problem.at_end(chain.states) + np.zeros(len(chain.codes))) if end is None else end
 
     def slope(w: Array) -> Array:
         flow = chain.rate * (chain.step @ w - w) + chain.reward

@@ -94,7 +94,8 @@ def test_outcomes_of_an_event_are_those_of_the_market(event: int, books: list[Bo
 def test_an_intervention_is_what_the_market_makes_of_an_own_order(action: int, books: list[BookState]) -> None:
     one, state = the_problem(fees={}), as_state(books)
     may, branches = allowed(one, state, action), intervene(one, state, action)
-    assert len(branches) == 1 and may.any()
+    assert len(branches) == 1
+    assert may.any()
     for i, book in enumerate(books):
         after = replay(book, [(action, 1, None, REFILL)], refill=REFILL, room=ROOM)[-1]
         buys = (action < 6) == (min(action, 11 - action) == 4)
@@ -116,7 +117,8 @@ def test_fees_are_paid_where_the_market_charges_them() -> None:
     for event in (4, 7):
         front = state.side(1 if event < 6 else -1).places[0] == 0
         paid = transitions(free, state, event)[0].gain - transitions(dear, state, event)[0].gain
-        assert front.any() and np.allclose(paid, 0.125 * front)
+        assert front.any()
+        assert np.allclose(paid, 0.125 * front)
 
 
 def test_the_generator_of_hand_made_functions() -> None:
@@ -185,6 +187,7 @@ def test_torch_and_numpy_give_the_same() -> None:
             *zip(intervene(one, state, event), intervene(one, tensors, event), strict=True),
         ]
         for a, b in pairs:
-            assert np.allclose(a.gain, b.gain) and np.allclose(a.probability, b.probability)
+            assert np.allclose(a.gain, b.gain)
+            assert np.allclose(a.probability, b.probability)
             assert all(np.array_equal(x, y) for x, y in zip(flat(a.state), flat(b.state), strict=True))
         assert np.array_equal(allowed(one, state, event), allowed(one, tensors, event))

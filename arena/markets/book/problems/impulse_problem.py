@@ -4,6 +4,7 @@ The solver keeps track of a few own orders a side, and so does who plays its ans
 paper keeps one.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,14 @@ from arena.markets.book.events import NAMES, TYPES
 from arena.markets.book.settings import BookSettings, Geometric
 from arena.solvers.impulse.problem import Problem
 from arena.solvers.impulse.states import NONE, State, unflat
+from arena.solvers.impulse.value_iteration import Optimum, chain_of, solve
 
 LEFT = 1e-9
 """Probability of the largest refills that is left out of a geometric law."""
 NO_CAP = 1 << 12
+LARGEST_ROOM, MOST_STATES, WIDEST = 3, 400_000, 6
+"""What a table may cover: orders a level, states, and the spread in ticks at which it is cut off (two ticks more change
+the value of `book_small` by 2e-6)."""
 
 
 def problem(market: BookSettings, places: int | None = None, widest: int | None = None) -> Problem:
@@ -28,7 +33,7 @@ def problem(market: BookSettings, places: int | None = None, widest: int | None 
     makers, depth, fees, flow = market.makers, market.depth, market.fees, market.flow
     if makers.count != 1 or market.executors:
         found = f"{makers.count} makers and {len(market.executors)} executors"
-        raise ValueError(f"market.makers.count: found {found}; allowed is one maker alone: others are no control problem")
+        raise ValueError(f"market.makers.count: found {found}; allowed is one maker alone: several are a game")
     if makers.penalty != "integral":
         raise ValueError("market.makers.penalty: found left; allowed is integral: the inequality is in continuous time")
     if makers.shaping.acting or makers.shaping.quoting:
@@ -53,6 +58,18 @@ def problem(market: BookSettings, places: int | None = None, widest: int | None 
     )  # fmt: skip
 
 
+@lru_cache(maxsize=4)
+def optimum(market: BookSettings) -> Optimum:
+    """The exact optimum of a small book without excitation; raises ValueError where there is no table.
+
+    Every own order is kept track of, so nothing that the market allows is left out.
+    """
+    if market.depth.room > LARGEST_ROOM:
+        found = f"found {market.depth.room} orders a level"
+        raise ValueError(f"market.depth.room: {found}; allowed is up to {LARGEST_ROOM}: larger books have no table")
+    return solve(chain_of(problem(market, widest=WIDEST), MOST_STATES))
+
+
 def _refills(law: int | Geometric, room: int) -> tuple[tuple[int, float], ...]:
     """How many orders a new second level has: (number, probability)."""
     if isinstance(law, int):
@@ -63,8 +80,9 @@ def _refills(law: int | Geometric, room: int) -> tuple[tuple[int, float], ...]:
     return (*enumerate(mass, start=1), (most, 1.0 - sum(mass)))
 
 
-def seen_state(market: BookSettings, seen: Array) -> State:
-    """The solver's states, whole numbers [batch], of a maker's observations [batch, D].
+def seen_state(market: BookSettings, seen: Array, places: int | None = None) -> State:
+    """The solver's states, whole numbers [batch], of a maker's observations [batch, D]; `places` own orders a side,
+    none given: all that are shown.
 
     Raises ValueError where the market does not show the places of own orders, or the spread.
     """
@@ -79,8 +97,8 @@ def seen_state(market: BookSettings, seen: Array) -> State:
     sides = []
     for side in (1, 0):  # the ask first
         top, deep = column("queue", side), column("deep", side)
-        places = [column("place", side * shown.places + i) for i in range(shown.places)]
-        sides += [top, deep, *(np.where(place >= top + deep, NONE, place) for place in places)]
+        ahead = [column("place", side * shown.places + i) for i in range(places or shown.places)]
+        sides += [top, deep, *(np.where(place >= top + deep, NONE, place) for place in ahead)]
     return unflat([column("inventory"), column("spread"), *sides])
 
 
