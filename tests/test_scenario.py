@@ -30,6 +30,7 @@ HASHES = {
     "book_maker_small_eta": "68786cc884e3bc2a1c55b7e8fcbe53e9a715cbba7b37e2bda42ab8d38eef4ae6",
     "book_market_orders_only": "5c35fb64cd0d043e508687b4a373663b7d5d7a54e2046911a63e92b1b45e7577",
     "book_poisson": "f2e4976d6415a5845a774b16c09c51c88fcba5503796947b28c68d12ea270c2e",
+    "book_small": "de6663d9bfc820a0521555c1372bdcfe24183ef086e06bc60a2646dc51635bfb",
     "book_two_makers": "b534c40339a181f737cbcfedb98c7b87c6367e94ffbbaaf53cba293b4ba4ca11",
     "book_two_makers_one_trader": "cea63e52901cb297cc18f4e4b0c06264751367b1e5131cfde2baf8ee5ee91d38",
     "execution_game": "41f0a9fcada9035bb23117fa2288baf4f7025f5033e6840a0b961e8fcada4978",
