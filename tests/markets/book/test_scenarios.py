@@ -18,9 +18,9 @@ SHIPPED = [name for name in packaged() if name.startswith("book_")]
 SHORT = ["market.clock.horizon=3", "market.clock.steps=30", "market.warm_up=2"]
 
 
-def test_the_eight_scenarios_are_there() -> None:
+def test_the_scenarios_are_there() -> None:
     assert {name.removeprefix("book_") for name in SHIPPED} == {
-        "aapl", "maker", "maker_power_law", "maker_small_eta", "market_orders_only", "poisson", "two_makers",
+        "aapl", "maker", "maker_power_law", "maker_small_eta", "market_orders_only", "poisson", "small", "two_makers",
         "two_makers_one_trader",
     }  # fmt: skip
 
