@@ -172,11 +172,16 @@ class WhalleyWilmott(BaseModel):
         if self.centre == "minimum_variance":
             single(market, f"{self.kind} with centre: minimum_variance")
         sees_the_book(market, self.kind)
-        if (needed := typical_band(market) * self.multiplier ** (-1 / 3)) > market.hedge.width[1]:
+        if (needed := _width(market, self.multiplier)) > market.hedge.width[1]:
             found = f"market.hedge.width: found {list(market.hedge.width)}"
             why = f"{self.kind} with multiplier {self.multiplier:g} is as wide halfway to expiry"
             raise ValueError(f"{found}; allowed is a range up to {needed:.3g} or more: {why}")
         return _banded(market, with_leverage=self.centre == "minimum_variance", multiplier=self.multiplier)
+
+
+def _width(market: HedgingMarket, multiplier: float) -> float:
+    """How wide a Whalley-Wilmott band is halfway to expiry, in shares."""
+    return typical_band(market) * multiplier ** (-1 / 3)
 
 
 class TunedBand(BaseModel):
@@ -195,8 +200,7 @@ class TunedBand(BaseModel):
 @lru_cache(maxsize=16)
 def tuned(market: HedgingMarket, centre: Literal["mark", "minimum_variance"] = "mark", games: int = 4096) -> float:
     """The multiplier that earns most on the same games, of those whose band the action can be as wide as."""
-    narrowest = typical_band(market)
-    wide = [m for m in MULTIPLIERS if narrowest * m ** (-1 / 3) <= market.hedge.width[1]] or MULTIPLIERS[-1:]
+    wide = [m for m in MULTIPLIERS if _width(market, m) <= market.hedge.width[1]] or MULTIPLIERS[-1:]
     seat, seeds = market.roles[0].agents[0], seeds_of(TUNING_STREAM, games)
     game = Game(market, min(TUNING_BATCH, games))
     parts = seeds[: games // game.batch * game.batch].reshape(-1, game.batch)

@@ -67,10 +67,10 @@ def variance_price(forward: ArrayLike, strike: ArrayLike, variance: ArrayLike, *
 
     Raises ValueError naming the argument that is not finite, not positive (forward, strike) or negative (variance).
     """
-    forward, strike, variance = _finite(forward=forward, strike=strike, variance=variance)
-    _require(forward > 0, "forward", forward, "positive")
-    _require(strike > 0, "strike", strike, "positive")
-    _require(variance >= 0, "variance", variance, "at least 0")
+    forward, strike, variance = finite(forward=forward, strike=strike, variance=variance)
+    require(forward > 0, "forward", forward, "positive")
+    require(strike > 0, "strike", strike, "positive")
+    require(variance >= 0, "variance", variance, "at least 0")
     forward, strike, variance, sign = np.broadcast_arrays(
         forward, strike, variance, np.where(np.asarray(call, bool), 1.0, -1.0)
     )
@@ -92,8 +92,8 @@ def greeks(
     Raises ValueError as `price` does, and where tau or vol is zero: gamma and vanna have no limit at the money there.
     """
     arguments = _checked(spot, strike, tau, vol, rate, dividend, call)
-    _require(arguments[2] > 0, "tau", arguments[2], "positive for greeks")
-    _require(arguments[3] > 0, "vol", arguments[3], "positive for greeks")
+    require(arguments[2] > 0, "tau", arguments[2], "positive for greeks")
+    require(arguments[3] > 0, "vol", arguments[3], "positive for greeks")
     out = np.empty((9, arguments[0].size))
     _greeks_loop(_rows(*arguments), out)
     return Greeks(*out.reshape((9, *arguments[0].shape)))
@@ -118,7 +118,7 @@ def implied_vol(
     spot, strike, tau, target, rate, dividend, sign = _checked(
         spot, strike, tau, price, rate, dividend, call, vol_name="price", low=-np.inf
     )
-    _require(tau > 0, "tau", tau, "positive for an implied volatility")
+    require(tau > 0, "tau", tau, "positive for an implied volatility")
     forward = spot * np.exp((rate - dividend) * tau)
     root = np.empty(spot.size)
     _implied_loop(_rows(target * np.exp(rate * tau), forward, strike, sign), root)
@@ -281,25 +281,27 @@ def _checked(
     vol_name: str = "vol",
     low: float = 0.0,
 ) -> list[Array]:
-    spot, strike, tau, vol, rate, dividend = _finite(
+    spot, strike, tau, vol, rate, dividend = finite(
         **{"spot": spot, "strike": strike, "tau": tau, vol_name: vol, "rate": rate, "dividend": dividend}
     )
-    _require(spot > 0, "spot", spot, "positive")
-    _require(strike > 0, "strike", strike, "positive")
-    _require(tau >= 0, "tau", tau, "at least 0")
-    _require(vol >= low, vol_name, vol, "at least 0")
+    require(spot > 0, "spot", spot, "positive")
+    require(strike > 0, "strike", strike, "positive")
+    require(tau >= 0, "tau", tau, "at least 0")
+    require(vol >= low, vol_name, vol, "at least 0")
     return list(
         np.broadcast_arrays(spot, strike, tau, vol, rate, dividend, np.where(np.asarray(call, bool), 1.0, -1.0))
     )
 
 
-def _finite(**arguments: ArrayLike) -> list[Array]:
+def finite(**arguments: ArrayLike) -> list[Array]:
+    """The arguments as arrays; raises ValueError naming one that is not finite."""
     arrays = [np.asarray(value, dtype=np.float64) for value in arguments.values()]
     for name, array in zip(arguments, arrays, strict=True):
-        _require(np.isfinite(array), name, array, "finite")
+        require(np.isfinite(array), name, array, "finite")
     return arrays
 
 
-def _require(fine: NDArray[np.bool_], name: str, found: Array, allowed: str) -> None:
+def require(fine: NDArray[np.bool_], name: str, found: Array, allowed: str) -> None:
+    """Raises ValueError with the first value of `found` that is not `fine`."""
     if not np.all(fine):
         raise ValueError(f"{name} must be {allowed}, found {np.ravel(found)[~np.ravel(fine)][0]:g}")

@@ -13,6 +13,7 @@ from scipy.linalg import eigh_tridiagonal, expm
 from scipy.special import ive
 
 from arena.layout import Array
+from arena.solvers.options.black_scholes import finite, require
 from arena.solvers.options.option_model import profile
 from arena.solvers.quoting.maker import Maker
 
@@ -69,7 +70,7 @@ def avellaneda_stoikov(
     """
     _positive(fill_decay=fill_decay, risk_aversion=risk_aversion)
     _at_least_zero(time_left=time_left, variance_rate=variance_rate)
-    _finite(inventory=inventory)
+    finite(inventory=inventory)
     slope = risk_aversion * np.asarray(variance_rate, dtype=np.float64) * np.asarray(time_left, dtype=np.float64)
     half, shift = 0.5 * slope + math.log1p(risk_aversion / fill_decay) / risk_aversion, slope * np.asarray(inventory)
     return np.stack(np.broadcast_arrays(half + shift, half - shift), axis=-1)
@@ -80,7 +81,7 @@ def vega_variance_rate(vega: ArrayLike, vol_of_vol: float) -> Array:
 
     Raises ValueError when nu is negative or anything is not finite."""
     _at_least_zero(vol_of_vol=vol_of_vol)
-    _finite(vega=vega)
+    finite(vega=vega)
     return np.square(vol_of_vol * np.asarray(vega, dtype=np.float64))
 
 
@@ -132,7 +133,7 @@ def glft_asymptotic(
     """
     _positive(fill_decay=fill_decay, risk_aversion=risk_aversion, arrival_rate=arrival_rate)
     _at_least_zero(variance_rate=variance_rate)
-    _finite(inventory=inventory)
+    finite(inventory=inventory)
     k, gamma = fill_decay, risk_aversion
     growth = math.exp((1.0 + k / gamma) * math.log1p(gamma / k))
     width = np.sqrt(np.asarray(variance_rate, dtype=np.float64) * gamma / (2.0 * k * arrival_rate) * growth)
@@ -162,13 +163,5 @@ def _positive(**arguments: float) -> None:
 
 
 def _at_least_zero(**arguments: ArrayLike) -> None:
-    _finite(**arguments)
-    for name, value in arguments.items():
-        if np.min(value) < 0:
-            raise ValueError(f"{name} must be at least 0, found {np.min(value):g}")
-
-
-def _finite(**arguments: ArrayLike) -> None:
-    for name, value in arguments.items():
-        if not np.isfinite(value).all():
-            raise ValueError(f"{name} must be finite, found {np.ravel(value)[~np.isfinite(np.ravel(value))][0]:g}")
+    for name, found in zip(arguments, finite(**arguments), strict=True):
+        require(found >= 0, name, found, "at least 0")
